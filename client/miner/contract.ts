@@ -1,0 +1,109 @@
+import type { Device, WorkLine } from "../../shared/protocol.ts";
+
+/**
+ * What the contribute page and the session worker say to each other over Comlink. The worker owns the socket, Dexie and
+ * the inference workers, so a hidden tab keeps working; the page owns what workers cannot see: visibility, frame time,
+ * battery, network and the person.
+ */
+export interface MinerSettings {
+  /** Share of time that may be computed, 0.1–1. */
+  duty: number;
+  pauseOnBattery: boolean;
+  pauseOnMetered: boolean;
+  /** Pause while the person uses this page's machine, where idle detection was granted. */
+  pauseWhenActive: boolean;
+  /** Local hours in which work is allowed, [from, to); equal means always. */
+  hours: [from: number, to: number];
+  /** Disk the model cache may use. */
+  diskBytes: number;
+  /** Ask WebGPU first; `wasm` never touches the GPU. `software` also accepts the software adapter (for tests). */
+  runtime: "webgpu" | "wasm" | "software";
+  slots: number;
+}
+
+export const defaultSettings: MinerSettings = {
+  duty: 1,
+  pauseOnBattery: true,
+  pauseOnMetered: true,
+  pauseWhenActive: false,
+  hours: [0, 0],
+  diskBytes: 4 * 1024 ** 3,
+  runtime: "webgpu",
+  slots: 1,
+};
+
+/** What only the page can see; null where the browser does not tell. */
+export interface PageSignals {
+  visible: boolean;
+  /** Median of the last frames. */
+  frameMs: number | null;
+  onBattery: boolean | null;
+  metered: boolean | null;
+  personActive: boolean | null;
+  storagePersisted: boolean | null;
+}
+
+/** Head of the state machine in shared/miner-session.ts. */
+export type MinerState =
+  | "stopped"
+  | "elsewhere" // another tab of this browser profile holds the lock
+  | "connecting"
+  | "preparing" // downloads, known-answer vectors
+  | "ready" // waiting for work
+  | "working"
+  | "paused"
+  | "draining" // finish this task, then stop
+  | "suspended"
+  | "failed";
+
+export interface ModelView {
+  key: string;
+  title: string;
+  state: "downloading" | "preparing" | "admitted" | "refused";
+  bytesDone: number;
+  bytesTotal: number;
+  bytesPerSecond: number | null;
+  etaMs: number | null;
+  serviceMs: number | null;
+  problem: string | null;
+}
+
+export interface MinerView {
+  state: MinerState;
+  /** Why it is not computing, in words for a person; null while it is. */
+  why: string | null;
+  hub: { connected: boolean; attempt: number; retryInMs: number | null };
+  miner: string | null;
+  device: Device | null;
+  /** Why WebGPU is not used, with the remedy; null where it is. */
+  deviceNote: string | null;
+  models: ModelView[];
+  current: { assignment: string; model: string; sinceMs: number }[];
+  completed: number;
+  failed: number;
+  /** nano-USDC as decimal strings. */
+  held: string;
+  available: string;
+  trust: number | null;
+  work: WorkLine[];
+  /** Duty cycle now in force after the governor's own steering. */
+  dutyNow: number;
+  cacheBytes: number;
+  notices: { at: number; kind: "info" | "warning"; text: string }[];
+}
+
+export interface MinerRemote {
+  /** Consent was given: connect and work. Resolves when the state machine has left `stopped`. */
+  start(settings: MinerSettings): Promise<void>;
+  /** Stops computing at once; assignments are handed back. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  finishThenStop(): Promise<void>;
+  stop(): Promise<void>;
+  configure(settings: MinerSettings): Promise<void>;
+  signals(signals: PageSignals): Promise<void>;
+  /** Pushes the view now and on every change, at most ten times a second. */
+  subscribe(listener: (view: MinerView) => void): Promise<void>;
+  /** Deletes cached models. */
+  clearCache(): Promise<void>;
+}

@@ -1,0 +1,161 @@
+import type { Manifest } from "../models/manifest.ts";
+import type { TabgridError } from "../shared/errors.ts";
+import type { AccountId, CustomerId, ReceiptId, TaskId } from "../shared/ids.ts";
+import type { Asset, Nano } from "../shared/money.ts";
+import type { ServiceLevel } from "../shared/pricing.ts";
+import type { Result } from "../shared/result.ts";
+import type { Tensor } from "../shared/tensor.ts";
+import type { VerdictBasis } from "./core/events.ts";
+import type { TaskState } from "./core/task.ts";
+
+/**
+ * What the HTTP API may ask of the hub; `server/main.ts` joins the two. Every promise resolves to a value: nothing here
+ * throws for bad input.
+ */
+export interface Gateway {
+  models(): ModelStatus[];
+  /** Without a version: the newest published one. */
+  model(id: string, version?: string): ModelStatus | null;
+  infer(request: InferRequest, signal: AbortSignal): Promise<Result<InferAnswer, TabgridError>>;
+  /** The price that `infer` would charge. */
+  quote(request: InferRequest): Promise<Result<{ price: Nano; work: bigint }, TabgridError>>;
+  /** Only the task's own customer (or an operator) sees it. */
+  task(id: TaskId): Promise<TaskView | null>;
+  cancel(id: TaskId): Promise<Result<null, TabgridError>>;
+  receipt(id: ReceiptId): Promise<ReceiptView | null>;
+  accounts(page: Page): Promise<Paged<AccountView>>;
+  account(id: AccountId): Promise<AccountView | null>;
+  entries(filter: { account?: AccountId; task?: TaskId }, page: Page): Promise<Paged<TransferView>>;
+  /** Σ of all balances per asset; 0 unless something is broken. */
+  imbalance(): Promise<Record<Asset, Nano>>;
+  network(): NetworkView;
+  /** Each dependency by name: null is healthy, text says what is wrong. */
+  readiness(): Promise<Record<string, string | null>>;
+  /** Prometheus text. */
+  metrics(): Promise<string>;
+  /** Registers an ONNX model from bytes: reads the graph, runs the reference node, makes golden vectors, publishes. */
+  register(request: RegisterRequest): Promise<Result<ModelStatus, TabgridError>>;
+  /** A model file by its path in the manifest, for miners; null when there is none. */
+  modelFile(id: string, version: string, path: string): { file: string; bytes: number; sha256: string } | null;
+  /** Tensor blobs of miners; `token` is the hex MAC of preimages.blob under the session's key. */
+  getBlob(session: string, sha256: string, token: string): Result<Uint8Array, TabgridError>;
+  putBlob(session: string, sha256: string, token: string, data: Uint8Array): Result<null, TabgridError>;
+}
+
+export interface Page {
+  limit: number;
+  after: string | null;
+}
+export interface Paged<T> {
+  data: T[];
+  hasMore: boolean;
+}
+
+export interface ModelStatus {
+  manifest: Manifest;
+  publishedAt: number;
+  /** Miners that passed this model's known-answer vectors and accept work now. */
+  miners: number;
+  queued: number;
+  /** The reference node can serve it. */
+  referenceServes: boolean;
+}
+
+export interface InferRequest {
+  customer: CustomerId;
+  model: string;
+  version?: string;
+  inputs: Tensor[];
+  /** Names; empty means all. */
+  outputs: string[];
+  level: ServiceLevel | null;
+  /** Milliseconds from now; null is the default. ≤ 0 is `deadline-expired`. */
+  deadlineMs: number | null;
+  /** The caller's own id, echoed by `/v2`. */
+  id: string | null;
+}
+
+export interface InferAnswer {
+  task: TaskId;
+  receipt: ReceiptId;
+  /** `pending` for `fast`: the verdict comes later and stands on the receipt. */
+  basis: VerdictBasis | "pending";
+  level: ServiceLevel;
+  price: Nano;
+  model: { id: string; version: string };
+  outputs: Tensor[];
+}
+
+export interface TaskView {
+  task: TaskId;
+  customer: CustomerId;
+  model: string;
+  level: ServiceLevel;
+  state: TaskState;
+  basis: VerdictBasis | null;
+  price: Nano;
+  submittedAt: number;
+  endedAt: number | null;
+  /** Only while queued. */
+  position: number | null;
+  etaMs: number | null;
+  error: TabgridError | null;
+  receipt: ReceiptId | null;
+  timeline: { at: number; what: string }[];
+}
+
+export interface ReceiptView {
+  receipt: ReceiptId;
+  /** Canonical JSON of the leaf; its SHA-256 (0x00-prefixed) is the Merkle leaf. */
+  leaf: string;
+  path: string[];
+  index: number;
+  root: string;
+  /** Ed25519 over "tabgrid/receipts/1\n" ‖ root, base64url. */
+  signature: string;
+  hubKey: string;
+}
+
+export interface AccountView {
+  account: AccountId;
+  asset: Asset;
+  balance: Nano;
+  entries: number;
+}
+
+export interface TransferView {
+  /** Sequence in the hub's chain. */
+  seq: string;
+  transfer: string;
+  kind: string;
+  at: number;
+  task: TaskId | null;
+  legs: { account: AccountId; asset: Asset; amount: Nano }[];
+  hash: string;
+}
+
+export interface NetworkView {
+  miners: number;
+  working: number;
+  queued: number;
+  inFlight: number;
+  verified: number;
+  perSecond: number;
+}
+
+export interface RegisterRequest {
+  id: string;
+  version: string;
+  title: string;
+  description: string;
+  licence: string;
+  creator: string;
+  royaltyBasisPoints: number;
+  graph: Uint8Array;
+  /** External weights and other files by path. */
+  files: { path: string; role: "weights" | "tokenizer" | "config" | "labels"; data: Uint8Array }[];
+  /** Sizes of free dimensions to try at registration; 1 where not given. */
+  dimensions: Record<string, number>;
+  /** Overrides the comparator that registration chooses. */
+  comparator: Manifest["comparator"] | null;
+}

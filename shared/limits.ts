@@ -1,0 +1,39 @@
+/** Every bound of the wire and the hub in one place; the tests of each edge read them from here. */
+export const KIB = 1024;
+export const MIB = 1024 * KIB;
+
+export const limits = {
+  /** One Socket.IO message; larger tensors travel as blobs over HTTP. */
+  socketMessageBytes: 1 * MIB,
+  /** Tensor bytes that may be inlined in one socket message (the rest of the MiB is headers). */
+  inlineTensorBytes: 768 * KIB,
+  /** A body of POST /v2/.../infer. */
+  inferBodyBytes: 64 * MIB,
+  /** A content-addressed tensor blob. */
+  blobBytes: 64 * MIB,
+  /** All blobs that the hub keeps in memory at once. */
+  blobStoreBytes: 1024 * MIB,
+  /** An ONNX file at registration. */
+  modelBytes: 2048 * MIB,
+  tensorsPerMessage: 64,
+  tensorRank: 8,
+  nameChars: 256,
+  assignmentsPerMessage: 64,
+  /** A miner's claim of parallel slots. */
+  slotsMax: 8,
+  /** Assignments in flight per slot: two hide the network round trip. */
+  inFlightPerSlot: 2,
+  /** Requests waiting in the hub; more are refused with 503. */
+  queueMax: 10_000,
+  deadlineDefaultMs: 60_000,
+  deadlineMaxMs: 600_000,
+  /** A miner signs its result chain after this many results or this long, whichever is first. */
+  chainEveryResults: 64,
+  chainEveryMs: 2_000,
+  /** How long after its result a miner may still sign before that pay goes to the pool. */
+  chainGraceMs: 30_000,
+  /** A dropped connection keeps its assignments for min(this, half the slack). */
+  disconnectGraceMs: 3_000,
+  helloTimeoutMs: 10_000,
+  goldenVectors: 8,
+} as const;

@@ -1,0 +1,302 @@
+import { z } from "zod";
+import type { TabgridError } from "./errors.ts";
+import { errorCodes } from "./errors.ts";
+import { limits } from "./limits.ts";
+import { dtypeNames } from "./tensor.ts";
+
+/**
+ * The wire between a miner and the hub: Socket.IO namespace `/miner`, msgpack parser, websocket transport. This file is
+ * the whole vocabulary; docs/protocol.md tells the same in prose for other languages. Any change of a schema changes the
+ * hash in protocol.test.ts, which then asks for a new PROTOCOL_VERSION and a line in the history below.
+ *
+ * History
+ *  1  first version
+ */
+export const PROTOCOL_VERSION = 1;
+
+const bytes = (length: number) =>
+  z.instanceof(Uint8Array).refine((value) => value.byteLength === length, `exactly ${length} bytes`);
+const id = (prefix: string) => z.string().regex(new RegExp(`^${prefix}_[A-Za-z0-9_-]{1,64}$`), `an id starting with ${prefix}_`);
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, "64 lower-case hex digits");
+const name = z.string().min(1).max(limits.nameChars);
+const key = z.string().min(3).max(100);
+const count = z.int().nonnegative();
+
+/** A tensor on the wire: its bytes inline, or the SHA-256 of a blob that is fetched or put over HTTP. */
+export const wireTensorSchema = z
+  .strictObject({
+    name,
+    dtype: z.enum(dtypeNames),
+    shape: z.array(count).max(limits.tensorRank),
+    data: z.instanceof(Uint8Array).optional(),
+    blob: sha256Hex.optional(),
+  })
+  .refine((tensor) => (tensor.data === undefined) !== (tensor.blob === undefined), "exactly one of data and blob");
+export type WireTensor = z.infer<typeof wireTensorSchema>;
+const tensors = z.array(wireTensorSchema).max(limits.tensorsPerMessage);
+
+/** First message of the hub on every connection. */
+export const challengeSchema = z.strictObject({
+  protocol: z.int(),
+  /** The hub's Ed25519 public key: signs receipts, and is bound into the hello. */
+  hubKey: bytes(32),
+  /** Fresh for this connection. */
+  nonce: bytes(32),
+  /** The hub's ephemeral X25519 public key for this connection. */
+  ephemeral: bytes(32),
+});
+export type Challenge = z.infer<typeof challengeSchema>;
+
+export const runtimes = ["webgpu", "wasm"] as const;
+
+/** What a miner says of its machine. Hints for routing and for people, never evidence. */
+export const deviceSchema = z.strictObject({
+  runtime: z.enum(runtimes),
+  /** Adapter vendor/architecture, or the CPU's; free text. */
+  adapter: z.string().max(200),
+  /** The software WebGPU adapter. */
+  fallback: z.boolean(),
+  features: z.array(z.string().max(64)).max(64),
+  memoryBytes: z.int().positive(),
+  agent: z.string().max(200),
+  ortVersion: z.string().max(40),
+});
+export type Device = z.infer<typeof deviceSchema>;
+
+/**
+ * Answer to the challenge. `signature` = Ed25519 over
+ * "tabgrid/hello/1\n" ‖ nonce ‖ hubKey ‖ hub ephemeral ‖ miner ephemeral.
+ */
+export const helloSchema = z.strictObject({
+  protocol: z.int(),
+  publicKey: bytes(32),
+  ephemeral: bytes(32),
+  signature: bytes(64),
+  role: z.enum(["miner", "validator"]),
+  device: deviceSchema,
+  slots: z.int().min(1).max(limits.slotsMax),
+});
+export type Hello = z.infer<typeof helloSchema>;
+
+export const welcomeSchema = z.strictObject({
+  session: id("s"),
+  miner: id("m"),
+  owner: id("own"),
+  /** Assignments kept for this miner through a dropped connection; all others are void. */
+  keep: z.array(id("a")),
+  trust: z.number().min(0).max(1),
+});
+export type Welcome = z.infer<typeof welcomeSchema>;
+
+/** Load a model and run its known-answer vectors; the outputs go back in `prepared`. */
+export const prepareSchema = z.strictObject({
+  model: key,
+  /** GET this path for the manifest, and `<files>/<path>` for each file. Same origin as the socket. */
+  manifest: z.string().max(300),
+  files: z.string().max(300),
+  vectors: z.array(tensors).max(limits.goldenVectors),
+});
+export type Prepare = z.infer<typeof prepareSchema>;
+
+export const preparedSchema = z.strictObject({
+  model: key,
+  outputs: z.array(tensors).max(limits.goldenVectors),
+  loadMs: z.number().nonnegative(),
+  /** Median milliseconds of one vector after warm-up: the miner's first speed estimate. */
+  runMs: z.number().nonnegative(),
+});
+export type Prepared = z.infer<typeof preparedSchema>;
+
+/** Why a model could not be prepared, or an assignment not be computed. */
+export const minerFaults = ["device-lost", "out-of-memory", "load-failed", "run-failed", "invalid-input", "paused"] as const;
+export const minerFaultSchema = z.enum(minerFaults);
+export type MinerFault = z.infer<typeof minerFaultSchema>;
+
+export const prepareFailedSchema = z.strictObject({ model: key, fault: minerFaultSchema, message: z.string().max(500) });
+export type PrepareFailed = z.infer<typeof prepareFailedSchema>;
+
+export const assignSchema = z.strictObject({
+  model: key,
+  /** Items of one message are of one model and may be stacked along axis 0 and run at once. */
+  items: z
+    .array(
+      z.strictObject({
+        assignment: id("a"),
+        inputs: tensors,
+        /** Milliseconds from receipt until the lease ends. */
+        leaseMs: z.int().positive(),
+      }),
+    )
+    .min(1)
+    .max(limits.assignmentsPerMessage),
+});
+export type Assign = z.infer<typeof assignSchema>;
+
+/**
+ * `mac` = HMAC-SHA256(session key, "tabgrid/result/1\n" ‖ assignment ‖ "\n" ‖ u64le seq ‖ commitment), where commitment is
+ * SHA-256 of the canonical bytes of `outputs`. `seq` counts a session's results from 1 without gaps.
+ */
+export const resultSchema = z.strictObject({
+  items: z
+    .array(
+      z.strictObject({
+        assignment: id("a"),
+        seq: z.int().positive(),
+        outputs: tensors,
+        mac: bytes(32),
+        computeMs: z.number().nonnegative(),
+      }),
+    )
+    .min(1)
+    .max(limits.assignmentsPerMessage),
+});
+export type ResultMessage = z.infer<typeof resultSchema>;
+export type ResultItem = ResultMessage["items"][number];
+
+export const failedSchema = z.strictObject({
+  assignments: z.array(id("a")).min(1).max(limits.assignmentsPerMessage),
+  fault: minerFaultSchema,
+  message: z.string().max(500),
+});
+export type Failed = z.infer<typeof failedSchema>;
+
+/**
+ * The chain: link₀ = SHA-256("tabgrid/chain/1\n" ‖ session), linkₙ = SHA-256(linkₙ₋₁ ‖ assignment ‖ commitment).
+ * `signature` = Ed25519 by the miner's key over "tabgrid/chain/1\n" ‖ session ‖ "\n" ‖ u64le seq ‖ link.
+ */
+export const chainSchema = z.strictObject({ seq: z.int().positive(), link: bytes(32), signature: bytes(64) });
+export type ChainSignature = z.infer<typeof chainSchema>;
+
+export const statusSchema = z.strictObject({
+  accepting: z.boolean(),
+  slots: z.int().min(1).max(limits.slotsMax),
+  /** Why not accepting, or what limits it: paused by the person, on battery, hidden, hot, outside hours. */
+  reason: z.string().max(100).optional(),
+  resident: z.array(key).max(64),
+});
+export type MinerStatus = z.infer<typeof statusSchema>;
+
+export const cancelSchema = z.strictObject({ assignments: z.array(id("a")).min(1) });
+export type Cancel = z.infer<typeof cancelSchema>;
+
+const nano = z.string().regex(/^-?\d{1,30}$/, "decimal integer of nano units");
+
+/** One line of "explain my credit". */
+export const workSchema = z.strictObject({
+  assignment: id("a"),
+  model: key,
+  role: z.enum(["primary", "check"]),
+  at: z.number(),
+  outcome: z.enum(["paid", "refuted", "unpaid"]),
+  amount: nano,
+  reason: z.string().max(200),
+});
+export type WorkLine = z.infer<typeof workSchema>;
+
+/** Sent after settlement, at most once a second. */
+export const accountSchema = z.strictObject({
+  trust: z.number().min(0).max(1),
+  /** Verified pay that is still held, and matured pay, in nano-USDC. */
+  held: nano,
+  available: nano,
+  tasks: count,
+  work: z.array(workSchema).max(256),
+});
+export type AccountUpdate = z.infer<typeof accountSchema>;
+
+export const errorSchema = z.strictObject({
+  code: z.enum(Object.keys(errorCodes) as [keyof typeof errorCodes, ...(keyof typeof errorCodes)[]]),
+  message: z.string(),
+  field: z.string().optional(),
+  expected: z.string().optional(),
+  got: z.string().optional(),
+  retryAfter: z.number().optional(),
+});
+/** The hub's answer to a message it refuses. State is unchanged by the refused message. */
+export const refusedSchema = z.strictObject({ event: z.string(), assignment: z.string().optional(), error: errorSchema });
+export type Refused = z.infer<typeof refusedSchema>;
+
+/** The model catalogue changed, a governor's hint, a drain: text for the person at the page. */
+export const noticeSchema = z.strictObject({ kind: z.enum(["info", "warning"]), text: z.string().max(300) });
+export type Notice = z.infer<typeof noticeSchema>;
+
+export type HelloAnswer = { ok: true; welcome: Welcome } | { ok: false; error: TabgridError };
+
+/** Socket.IO event maps. */
+export interface HubToMiner {
+  challenge(message: Challenge): void;
+  prepare(message: Prepare): void;
+  assign(message: Assign): void;
+  cancel(message: Cancel): void;
+  account(message: AccountUpdate): void;
+  refused(message: Refused): void;
+  notice(message: Notice): void;
+}
+
+export interface MinerToHub {
+  hello(message: Hello, answer: (answer: HelloAnswer) => void): void;
+  status(message: MinerStatus): void;
+  prepared(message: Prepared): void;
+  prepareFailed(message: PrepareFailed): void;
+  result(message: ResultMessage): void;
+  failed(message: Failed): void;
+  chain(message: ChainSignature): void;
+}
+
+/** Everything the hash test pins, by direction and event. */
+export const protocolSchemas = {
+  hubToMiner: {
+    challenge: challengeSchema,
+    prepare: prepareSchema,
+    assign: assignSchema,
+    cancel: cancelSchema,
+    account: accountSchema,
+    refused: refusedSchema,
+    notice: noticeSchema,
+  },
+  minerToHub: {
+    hello: helloSchema,
+    status: statusSchema,
+    prepared: preparedSchema,
+    prepareFailed: prepareFailedSchema,
+    result: resultSchema,
+    failed: failedSchema,
+    chain: chainSchema,
+  },
+  answers: { hello: welcomeSchema },
+} as const;
+
+const encoder = new TextEncoder();
+
+/** Signed and hashed preimages, one function each, used by hub, miner and tests. */
+export const preimages = {
+  hello: (nonce: Uint8Array, hubKey: Uint8Array, hubEphemeral: Uint8Array, minerEphemeral: Uint8Array) =>
+    concat(encoder.encode("tabgrid/hello/1\n"), nonce, hubKey, hubEphemeral, minerEphemeral),
+  /** HKDF-SHA256(ikm = X25519 shared secret, salt = nonce, info = this, 32 bytes) is the session key. */
+  sessionInfo: (publicKey: Uint8Array) => concat(encoder.encode("tabgrid/session/1\n"), publicKey),
+  result: (assignment: string, seq: number, commitment: Uint8Array) =>
+    concat(encoder.encode(`tabgrid/result/1\n${assignment}\n`), u64(seq), commitment),
+  chainStart: (session: string) => encoder.encode(`tabgrid/chain/1\n${session}`),
+  chainLink: (previous: Uint8Array, assignment: string, commitment: Uint8Array) =>
+    concat(previous, encoder.encode(assignment), commitment),
+  chainSignature: (session: string, seq: number, link: Uint8Array) =>
+    concat(encoder.encode(`tabgrid/chain/1\n${session}\n`), u64(seq), link),
+  /** Authorises GET and PUT of a tensor blob: hex of HMAC-SHA256(session key, this). */
+  blob: (method: "GET" | "PUT", sha256: string) => encoder.encode(`tabgrid/blob/1\n${method}\n${sha256}`),
+};
+
+export function concat(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(parts.reduce((acc, part) => acc + part.byteLength, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.byteLength;
+  }
+  return out;
+}
+
+function u64(value: number): Uint8Array {
+  const out = new Uint8Array(8);
+  new DataView(out.buffer).setBigUint64(0, BigInt(value), true);
+  return out;
+}
