@@ -3,8 +3,11 @@ import type { AssignmentId, CustomerId, MinerId, ModelKey, OwnerId, SessionId, T
 import type { Nano } from "../../shared/money.ts";
 import type { ServiceLevel } from "../../shared/pricing.ts";
 import type { Device, MinerFault } from "../../shared/protocol.ts";
-import type { Tensor } from "../../shared/tensor.ts";
+import type { Tensor, TensorSpec } from "../../shared/tensor.ts";
 import type { Millis } from "../../shared/time.ts";
+import type { Tolerance } from "../../shared/tolerance.ts";
+import type { Role } from "./queue.ts";
+import type { TaskState } from "./task.ts";
 
 /** The hub's whole vocabulary: what can happen to it, and what it can ask of the world. */
 
@@ -17,6 +20,8 @@ export interface TaskSpec {
   inputHash: string;
   /** Size of the batch axis; 1 where the model has none. */
   rows: number;
+  /** What each named free dimension of the inputs is in this request; outputs must agree. */
+  dims: Record<string, number>;
   /** FLOP. */
   work: bigint;
   price: Nano;
@@ -56,10 +61,33 @@ export type HubEvent =
       slots: number;
       standing: Standing | null;
     }
-  | { kind: "miner.status"; at: Millis; session: SessionId; accepting: boolean; slots: number; reason: string | null; resident: ModelKey[] }
+  | {
+      kind: "miner.status";
+      at: Millis;
+      session: SessionId;
+      accepting: boolean;
+      slots: number;
+      reason: string | null;
+      resident: ModelKey[];
+    }
   | { kind: "miner.lost"; at: Millis; session: SessionId }
-  | { kind: "miner.prepared"; at: Millis; session: SessionId; model: ModelKey; outputs: Tensor[][]; loadMs: number; runMs: number }
-  | { kind: "miner.prepare-failed"; at: Millis; session: SessionId; model: ModelKey; fault: MinerFault; message: string }
+  | {
+      kind: "miner.prepared";
+      at: Millis;
+      session: SessionId;
+      model: ModelKey;
+      outputs: Tensor[][];
+      loadMs: number;
+      runMs: number;
+    }
+  | {
+      kind: "miner.prepare-failed";
+      at: Millis;
+      session: SessionId;
+      model: ModelKey;
+      fault: MinerFault;
+      message: string;
+    }
   | {
       kind: "result";
       at: Millis;
@@ -71,7 +99,14 @@ export type HubEvent =
       commitment: string;
       computeMs: number;
     }
-  | { kind: "assignments.failed"; at: Millis; session: SessionId; assignments: AssignmentId[]; fault: MinerFault; message: string }
+  | {
+      kind: "assignments.failed";
+      at: Millis;
+      session: SessionId;
+      assignments: AssignmentId[];
+      fault: MinerFault;
+      message: string;
+    }
   | { kind: "chain.signed"; at: Millis; session: SessionId; seq: number }
   | { kind: "reference.done"; at: Millis; task: TaskId; outputs: Tensor[]; commitment: string; runMs: number }
   | { kind: "reference.failed"; at: Millis; task: TaskId; reason: string };
@@ -83,9 +118,9 @@ export interface CoreModel {
   downloadBytes: number;
   batchLimit: number;
   rowsIndependent: boolean;
-  comparator: import("../../models/manifest.ts").Comparator;
+  comparator: Tolerance;
   /** Names, dtypes and shapes that a result must have. */
-  outputs: import("../../shared/tensor.ts").TensorSpec[];
+  outputs: TensorSpec[];
   nonFiniteOutputs: boolean;
   golden: { inputs: Tensor[]; outputs: Tensor[] }[];
   /** Party that gets the royalty x, and x in basis points. */
@@ -102,7 +137,7 @@ export interface Execution {
   by: OwnerId | "reference";
   miner: MinerId | null;
   assignment: AssignmentId | null;
-  role: "primary" | "check" | "third" | "hedge";
+  role: Role;
   commitment: string;
   /** Agreed with the accepted answer. */
   accepted: boolean;
@@ -144,18 +179,31 @@ export interface TaskOutcome {
 export type HubEffect =
   /** To the socket of a session. */
   | { kind: "prepare"; session: SessionId; model: ModelKey }
-  | { kind: "assign"; session: SessionId; model: ModelKey; items: { assignment: AssignmentId; task: TaskId; inputs: Tensor[]; leaseMs: number }[] }
+  | {
+      kind: "assign";
+      session: SessionId;
+      model: ModelKey;
+      items: { assignment: AssignmentId; task: TaskId; inputs: Tensor[]; leaseMs: number }[];
+    }
   | { kind: "cancel"; session: SessionId; assignments: AssignmentId[] }
   | { kind: "refuse"; session: SessionId; event: string; assignment: AssignmentId | null; error: TabgridError }
   | { kind: "kept"; session: SessionId; assignments: AssignmentId[] }
   | { kind: "disconnect"; session: SessionId; error: TabgridError }
-  | { kind: "work"; owner: OwnerId; assignment: AssignmentId; model: ModelKey; role: "primary" | "check"; outcome: "refuted" | "unpaid"; reason: string }
+  | {
+      kind: "work";
+      owner: OwnerId;
+      assignment: AssignmentId;
+      model: ModelKey;
+      role: "primary" | "check";
+      outcome: "refuted" | "unpaid";
+      reason: string;
+    }
   /** To the reference node. */
   | { kind: "run-reference"; task: TaskId; model: ModelKey; inputs: Tensor[] }
   /** To the caller. */
   | { kind: "reply"; outcome: TaskOutcome }
   /** Durable. */
-  | { kind: "task-changed"; task: TaskId; at: Millis; state: import("./task.ts").TaskState; what: string }
+  | { kind: "task-changed"; task: TaskId; at: Millis; state: TaskState; what: string }
   | { kind: "void-hold"; task: TaskId; reason: string }
   | { kind: "check-done"; fact: CheckDone }
   | { kind: "standing"; standing: Standing };

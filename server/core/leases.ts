@@ -1,0 +1,128 @@
+import { failure } from "../../shared/errors.ts";
+import type { SessionId } from "../../shared/ids.ts";
+import { limits } from "../../shared/limits.ts";
+import type { Millis } from "../../shared/time.ts";
+import type { Assignment, MinerSession } from "./roster.ts";
+import { expectedMs, prepareModels } from "./scheduler.ts";
+import { closeAssignment, endWithout, enqueue, move, type OpenTask, type Step } from "./state.ts";
+import { mayRun, settleIfSigned } from "./verification.ts";
+
+/**
+ * Everything that happens because time passed: leases and deadlines that end, dropped connections whose grace is over,
+ * stragglers that are hedged, signatures that did not come. One sweep over what is open; nothing here owns a timer.
+ */
+
+export const SWEEP_EVERY_MS = 50;
+const PREPARE_EVERY_MS = 250;
+const HEDGE_SHARE = 0.01;
+const HEDGE_ALLOWANCE_MAX = 10;
+const DEMAND_KEPT_PER_SWEEP = 0.9995;
+/** How often a task may lose its miner before it is given up. */
+const ATTEMPTS_MAX = 8;
+
+export function sweep(step: Step): void {
+  const { state, now } = step;
+  if (now - state.sweptAt < SWEEP_EVERY_MS) return;
+  const prepareDue = Math.floor(now / PREPARE_EVERY_MS) !== Math.floor(state.sweptAt / PREPARE_EVERY_MS);
+  state.sweptAt = now;
+  for (const session of state.roster.sessions.values()) {
+    if (session.graceEndsAt !== null && session.graceEndsAt <= now) dropSession(step, session);
+  }
+  for (const assignment of state.assignments.values()) {
+    if (assignment.leaseEndsAt <= now) endLease(step, assignment);
+    else considerHedge(step, assignment);
+  }
+  for (const task of state.tasks.values()) {
+    if (task.spec.deadlineAt <= now && !task.replied) {
+      const message = `not answered within its deadline (${task.state})`;
+      endWithout(step, task, "expired", failure("deadline-missed", message));
+    }
+  }
+  for (const [session, results] of state.unsigned) giveUpUnsigned(step, session, results);
+  for (const [model, count] of state.queue.demand) {
+    const kept = count * DEMAND_KEPT_PER_SWEEP;
+    if (kept < 0.01) state.queue.demand.delete(model);
+    else state.queue.demand.set(model, kept);
+  }
+  if (prepareDue) prepareModels(step);
+}
+
+/** When time alone may change something; null while nothing is open. */
+export function nextWake(step: Step): Millis | null {
+  const { state } = step;
+  const open = state.tasks.size + state.assignments.size + state.unsigned.size + state.roster.sessions.size;
+  return open > 0 ? step.now + SWEEP_EVERY_MS : null;
+}
+
+function endLease(step: Step, assignment: Assignment): void {
+  const session = step.state.roster.sessions.get(assignment.session);
+  const on = session?.models.get(assignment.model);
+  // A miner that let a lease pass is expected to be that slow until it shows otherwise.
+  if (on) on.serviceMs = Math.max(on.serviceMs, step.now - assignment.grantedAt);
+  step.out.push({ kind: "cancel", session: assignment.session, assignments: [assignment.id] });
+  giveBack(step, assignment, "lease ended");
+}
+
+/** An assignment will not be answered: its work goes back to the queue, ahead of new requests. */
+export function giveBack(step: Step, assignment: Assignment, why: string): void {
+  closeAssignment(step, assignment, false);
+  const task = step.state.tasks.get(assignment.task);
+  if (!task) return;
+  task.attempts++;
+  if (task.attempts > ATTEMPTS_MAX) {
+    const message = `${task.attempts} miners gave this request up; the last because: ${why}`;
+    return endWithout(step, task, "failed", failure("execution-failed", message));
+  }
+  const lost = task.state === "assigned" && task.live.size === 0;
+  if (lost) move(step, task, "queued", `${assignment.role} came back: ${why}`);
+  if (assignment.role === "hedge" || (assignment.role === "primary" && !lost)) return;
+  enqueue(step, task, assignment.role, true);
+}
+
+/** The connection did not come back within its grace, or the miner left. */
+export function dropSession(step: Step, session: MinerSession): void {
+  const held = [...session.assignments.values()];
+  step.state.roster.remove(session);
+  for (const assignment of held) giveBack(step, assignment, "the miner left");
+}
+
+/**
+ * Expected finish of work in flight: its expected service time, or, once it is late, as long again as it already took
+ * (what has taken long is likely to take long). A straggler that would miss its deadline by that is run a second time.
+ */
+function considerHedge(step: Step, assignment: Assignment): void {
+  const { state, now } = step;
+  const task = state.tasks.get(assignment.task);
+  if (!task || task.hedged || task.replied || assignment.role !== "primary" || state.hedgeAllowance < 1) return;
+  const session = state.roster.sessions.get(assignment.session);
+  const elapsed = now - assignment.grantedAt;
+  const expected = session ? expectedMs(session, assignment.model) : 0;
+  const finish = elapsed <= expected ? assignment.grantedAt + expected : now + elapsed;
+  if (finish <= task.spec.deadlineAt) return;
+  if (!state.roster.free(assignment.model).some((other) => mayRun(step, task, other, "hedge"))) return;
+  task.hedged = true;
+  state.hedgeAllowance -= 1;
+  enqueue(step, task, "hedge", true);
+}
+
+export function earnHedge(step: Step): void {
+  step.state.hedgeAllowance = Math.min(HEDGE_ALLOWANCE_MAX, step.state.hedgeAllowance + HEDGE_SHARE);
+}
+
+function giveUpUnsigned(
+  step: Step,
+  session: SessionId,
+  results: { at: Millis; run: { signature: string }; task: OpenTask["spec"]["task"] }[],
+): void {
+  const settled: OpenTask["spec"]["task"][] = [];
+  while (results[0] && results[0].at + limits.chainGraceMs <= step.now) {
+    const entry = results.shift() as (typeof results)[number];
+    entry.run.signature = "given-up";
+    settled.push(entry.task);
+  }
+  if (results.length === 0) step.state.unsigned.delete(session);
+  for (const id of settled) {
+    const task = step.state.tasks.get(id);
+    if (task) settleIfSigned(step, task);
+  }
+}

@@ -1,0 +1,155 @@
+import type { AssignmentId, MinerId, ModelKey, OwnerId, SessionId, TaskId } from "../../shared/ids.ts";
+import { limits } from "../../shared/limits.ts";
+import type { Device } from "../../shared/protocol.ts";
+import { nextInt, type Rng } from "../../shared/random.ts";
+import type { Millis } from "../../shared/time.ts";
+import type { Standing } from "./events.ts";
+import type { Role } from "./queue.ts";
+
+/** The miners that are here: their device, the models they passed the known answers of, and what they hold. */
+
+/**
+ * A model on one miner.
+ *
+ *   preparing  told to load it and to compute the known answers
+ *   admitted   every known answer matched: may be given paid work
+ *   refused    an answer did not match, or it could not be loaded
+ */
+export interface ModelOnMiner {
+  state: "preparing" | "admitted" | "refused";
+  since: Millis;
+  /** Mean milliseconds of one item, exponentially weighted; starts at what the miner measured. */
+  serviceMs: number;
+  reason: string | null;
+}
+
+/** A lease of one task to one miner. */
+export interface Assignment {
+  id: AssignmentId;
+  task: TaskId;
+  session: SessionId;
+  role: Role;
+  model: ModelKey;
+  grantedAt: Millis;
+  leaseEndsAt: Millis;
+  /** Assignments of one message count as one in flight. */
+  message: number;
+  newcomer: boolean;
+}
+
+export interface MinerSession {
+  id: SessionId;
+  miner: MinerId;
+  owner: OwnerId;
+  network: string | null;
+  device: Device;
+  standing: Standing;
+  slots: number;
+  accepting: boolean;
+  reason: string | null;
+  joinedAt: Millis;
+  /** Set while the connection is gone and its assignments are kept. */
+  graceEndsAt: Millis | null;
+  models: Map<ModelKey, ModelOnMiner>;
+  assignments: Map<AssignmentId, Assignment>;
+  /** Open items of each message in flight. */
+  messages: Map<number, number>;
+  /** When it last returned something: work in flight starts after that. */
+  lastResultAt: Millis;
+  accepted: number;
+  refuted: number;
+}
+
+/** A set with O(1) add, delete and random pick. */
+class PickSet<T> {
+  readonly items: T[] = [];
+  #places = new Map<T, number>();
+
+  set(item: T, member: boolean): void {
+    const place = this.#places.get(item);
+    if (member === (place !== undefined)) return;
+    if (place === undefined) {
+      this.#places.set(item, this.items.push(item) - 1);
+      return;
+    }
+    const last = this.items.pop() as T;
+    this.#places.delete(item);
+    if (last !== item) {
+      this.items[place] = last;
+      this.#places.set(last, place);
+    }
+  }
+
+  sample(count: number, rng: Rng): T[] {
+    if (this.items.length <= count) return [...this.items];
+    const picked = new Set<T>();
+    for (let tries = 0; picked.size < count && tries < 4 * count; tries++) {
+      picked.add(this.items[nextInt(rng, this.items.length)] as T);
+    }
+    return [...picked];
+  }
+}
+
+export class Roster {
+  readonly sessions = new Map<SessionId, MinerSession>();
+  readonly byMiner = new Map<MinerId, SessionId>();
+  /** One object per owner, shared by all of its sessions. */
+  readonly standings = new Map<OwnerId, Standing>();
+  /** Per model: every admitted, accepting session (`able`), and those of them with room for one more message (`free`). */
+  #able = new Map<ModelKey, PickSet<MinerSession>>();
+  #free = new Map<ModelKey, PickSet<MinerSession>>();
+
+  add(session: MinerSession): void {
+    this.sessions.set(session.id, session);
+    this.byMiner.set(session.miner, session.id);
+  }
+
+  remove(session: MinerSession): void {
+    session.accepting = false;
+    this.refresh(session);
+    this.sessions.delete(session.id);
+    if (this.byMiner.get(session.miner) === session.id) this.byMiner.delete(session.miner);
+  }
+
+  /** Call after anything that decides whether the session may be given work. */
+  refresh(session: MinerSession): void {
+    const serving = session.accepting && session.graceEndsAt === null && !session.standing.suspended;
+    const room = session.messages.size < session.slots * limits.inFlightPerSlot;
+    for (const [model, on] of session.models) {
+      const able = serving && on.state === "admitted";
+      setOf(this.#able, model).set(session, able);
+      setOf(this.#free, model).set(session, able && room);
+    }
+  }
+
+  able(model: ModelKey): readonly MinerSession[] {
+    return setOf(this.#able, model).items;
+  }
+
+  free(model: ModelKey): readonly MinerSession[] {
+    return setOf(this.#free, model).items;
+  }
+
+  sampleFree(model: ModelKey, count: number, rng: Rng): MinerSession[] {
+    return setOf(this.#free, model).sample(count, rng);
+  }
+
+  /** Removes an assignment from its session. */
+  close(assignment: Assignment): void {
+    const session = this.sessions.get(assignment.session);
+    if (!session?.assignments.delete(assignment.id)) return;
+    const left = (session.messages.get(assignment.message) ?? 1) - 1;
+    if (left > 0) session.messages.set(assignment.message, left);
+    else session.messages.delete(assignment.message);
+    this.refresh(session);
+  }
+}
+
+function setOf(map: Map<ModelKey, PickSet<MinerSession>>, model: ModelKey): PickSet<MinerSession> {
+  let set = map.get(model);
+  if (!set) {
+    set = new PickSet();
+    map.set(model, set);
+  }
+  return set;
+}

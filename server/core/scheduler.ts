@@ -1,0 +1,189 @@
+import { failure } from "../../shared/errors.ts";
+import type { ModelKey } from "../../shared/ids.ts";
+import { limits } from "../../shared/limits.ts";
+import type { Rng } from "../../shared/random.ts";
+import type { CoreModel } from "./events.ts";
+import type { ModelQueue, WorkItem } from "./queue.ts";
+import type { MinerSession } from "./roster.ts";
+import { move, type OpenTask, type Step } from "./state.ts";
+import { NEWCOMER_PASSES, passesOf, trustOf } from "./trust.ts";
+import { askReference, mayRun, noPeerLeft } from "./verification.ts";
+
+/**
+ * Who gets what (../shared/design.md section 5, "Scheduling"): work is pushed to the miner that is likely to finish first
+ * and is trusted, drawn by weight so that newcomers get work too. Items of one model that wait together share a message.
+ */
+
+/** Candidates looked at per draw: enough for good choices, and independent of the number of miners. */
+const CANDIDATES = 8;
+/** Queue entries looked at per message. */
+const SCAN = 64;
+const LEASE_MIN_MS = 10_000;
+/** A lease is this many expected service times, at least. */
+const LEASE_FACTOR = 20;
+/** A check of a delivered answer has no caller waiting: its lease does not end with the deadline. */
+const DELIVERED_SLACK_MS = 30_000;
+const PREPARE_TIMEOUT_MS = 180_000;
+/** Share of a miner's stated memory that prepared models may fill. */
+const MEMORY_SHARE = 0.5;
+
+export function schedule(step: Step, rng: Rng): void {
+  for (const [key, queue] of step.state.queue.byModel) {
+    if (queue.size === 0) continue;
+    const model = step.state.models.get(key) as CoreModel;
+    while (grantNext(step, model, queue, rng)) {}
+  }
+}
+
+/** Fills one message for one miner; false when nothing more can be placed now. */
+function grantNext(step: Step, model: CoreModel, queue: ModelQueue, rng: Rng): boolean {
+  const { roster, tasks } = step.state;
+  const anyAble = roster.able(model.key).length > 0;
+  const free = roster.free(model.key).length;
+  let session: MinerSession | null = null;
+  const batch: WorkItem[] = [];
+  const unplaceable: { task: OpenTask; role: WorkItem["role"] }[] = [];
+  let rows = 0;
+  const share = model.rowsIndependent ? Math.ceil(queue.size / Math.max(1, free)) : 1;
+  const most = Math.min(share, model.batchLimit, limits.assignmentsPerMessage);
+  queue.drain(SCAN, (item) => {
+    const task = tasks.get(item.task);
+    if (!task) return "taken";
+    if (session) {
+      if (batch.length >= most) return "stop";
+      if (rows + item.rows > model.batchLimit || !mayRun(step, task, session, item.role)) return "left";
+    } else {
+      session = free > 0 ? pick(step, model, task, item, rng) : null;
+      if (!session) {
+        if (anyAble && roster.able(model.key).some((one) => mayRun(step, task, one, item.role))) return "left";
+        if (item.role === "primary" && !mayUseReference(step, model)) return "left";
+        unplaceable.push({ task, role: item.role });
+        return "taken";
+      }
+    }
+    batch.push(item);
+    rows += item.rows;
+    return "taken";
+  });
+  for (const { task, role } of unplaceable) {
+    task.waiting--;
+    if (role === "primary") askReference(step, task, "no miner can serve this now");
+    else if (role !== "hedge") noPeerLeft(step, task);
+  }
+  if (session) grant(step, session, model, batch);
+  return session !== null || unplaceable.length > 0;
+}
+
+const mayUseReference = (step: Step, model: CoreModel): boolean =>
+  step.state.options.referenceServes &&
+  model.referenceMs !== null &&
+  step.state.referenceInFlight < 4 * step.state.options.referenceBacklog;
+
+/** Weighted draw among a few free miners: trust over the square of the expected finish time. */
+function pick(step: Step, model: CoreModel, task: OpenTask, item: WorkItem, rng: Rng): MinerSession | null {
+  const { roster } = step.state;
+  let candidates = roster.sampleFree(model.key, CANDIDATES, rng).filter((one) => mayRun(step, task, one, item.role));
+  if (candidates.length === 0) candidates = roster.free(model.key).filter((one) => mayRun(step, task, one, item.role));
+  if (candidates.length === 0) return null;
+  const weights = candidates.map((session) => (0.1 + trustOf(session.standing)) / expectedMs(session, model.key) ** 2);
+  let point = rng.next() * weights.reduce((acc, weight) => acc + weight, 0);
+  for (const [index, weight] of weights.entries()) {
+    point -= weight;
+    if (point <= 0) return candidates[index] as MinerSession;
+  }
+  return candidates.at(-1) as MinerSession;
+}
+
+/** Milliseconds until one more item would be done by this miner. */
+export function expectedMs(session: MinerSession, model: ModelKey): number {
+  const service = session.models.get(model)?.serviceMs ?? 1_000;
+  return (session.assignments.size + 1) * Math.max(service, 0.5);
+}
+
+function grant(step: Step, session: MinerSession, model: CoreModel, batch: WorkItem[]): void {
+  const { state, now, out } = step;
+  const message = state.nextMessage();
+  const newcomer = passesOf(session.standing, model.key, session.device.runtime) < NEWCOMER_PASSES;
+  const items = batch.map((item) => {
+    const task = state.tasks.get(item.task) as OpenTask;
+    task.waiting--;
+    const wanted = Math.max(LEASE_MIN_MS, LEASE_FACTOR * expectedMs(session, model.key));
+    const slack = task.replied ? DELIVERED_SLACK_MS : task.spec.deadlineAt - now;
+    const leaseMs = Math.max(1, Math.ceil(Math.min(wanted, slack)));
+    const id = state.nextAssignment();
+    const { task: taskId, inputs } = task.spec;
+    const lease = { id, task: taskId, session: session.id, role: item.role, model: model.key, message, newcomer };
+    const assignment = { ...lease, grantedAt: now, leaseEndsAt: now + leaseMs };
+    state.assignments.set(id, assignment);
+    session.assignments.set(id, assignment);
+    task.live.add(id);
+    if (task.state === "queued") move(step, task, "assigned", `${item.role} to ${session.miner}`);
+    else
+      out.push({
+        kind: "task-changed",
+        task: taskId,
+        at: now,
+        state: task.state,
+        what: `${item.role} to ${session.miner}`,
+      });
+    return { assignment: id, task: taskId, inputs, leaseMs };
+  });
+  session.messages.set(message, items.length);
+  state.roster.refresh(session);
+  out.push({ kind: "assign", session: session.id, model: model.key, items });
+}
+
+/**
+ * Tells idle miners to load what is asked for most and they do not have; a fresh miner loads at least one model. One at a
+ * time per miner, within its memory.
+ */
+export function prepareModels(step: Step): void {
+  const { state } = step;
+  const wanted = [...state.models.values()].sort((a, b) => demandOf(step, b.key) - demandOf(step, a.key));
+  for (const session of state.roster.sessions.values()) prepareNext(step, session, wanted);
+}
+
+const demandOf = (step: Step, model: ModelKey): number => step.state.queue.demand.get(model) ?? 0;
+
+function prepareNext(step: Step, session: MinerSession, wanted: readonly CoreModel[]): void {
+  if (!session.accepting || session.graceEndsAt !== null || session.standing.suspended) return;
+  let used = 0;
+  for (const [key, on] of session.models) {
+    if (on.state === "preparing") {
+      if (step.now - on.since < PREPARE_TIMEOUT_MS) return;
+      on.state = "refused";
+      on.reason = "not ready in time";
+    }
+    if (on.state === "admitted") used += step.state.models.get(key)?.memoryBytes ?? 0;
+  }
+  const room = session.device.memoryBytes * MEMORY_SHARE - used;
+  const first = session.models.size === 0;
+  const next = wanted.find(
+    (model) => !session.models.has(model.key) && model.memoryBytes <= room && (first || demandOf(step, model.key) > 0),
+  );
+  if (!next) return;
+  session.models.set(next.key, { state: "preparing", since: step.now, serviceMs: 0, reason: null });
+  step.out.push({ kind: "prepare", session: session.id, model: next.key });
+}
+
+/** Why a new request for this model cannot be served at all, or null. */
+export function whyUnserviceable(step: Step, model: CoreModel): ReturnType<typeof failure> | null {
+  const { state } = step;
+  if (state.queue.size >= limits.queueMax) {
+    return failure("queue-full", `the queue is full (${limits.queueMax} requests)`, { retryAfter: 5 });
+  }
+  if (mayUseReference(step, model) || state.roster.able(model.key).length > 0) return null;
+  for (const session of state.roster.sessions.values()) {
+    const on = session.models.get(model.key);
+    const mayStill = !on || on.state !== "refused";
+    if (mayStill && !session.standing.suspended && model.memoryBytes <= session.device.memoryBytes * MEMORY_SHARE)
+      return null;
+  }
+  return failure(
+    "no-capable-miner",
+    `no connected miner can run ${model.key} and the reference node is not available for it`,
+    {
+      retryAfter: 10,
+    },
+  );
+}

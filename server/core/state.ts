@@ -1,0 +1,169 @@
+import type { TabgridError } from "../../shared/errors.ts";
+import type { AssignmentId, MinerId, ModelKey, OwnerId, SessionId, TaskId } from "../../shared/ids.ts";
+import type { Tensor } from "../../shared/tensor.ts";
+import type { Millis } from "../../shared/time.ts";
+import type { CoreModel, HubEffect, TaskSpec, VerdictBasis } from "./events.ts";
+import { Queue, type Role } from "./queue.ts";
+import { type Assignment, Roster } from "./roster.ts";
+import { assertLegalMove, type TaskState } from "./task.ts";
+
+/** All that the core holds: open tasks, who is here, what waits. Settled and ended tasks live in the store only. */
+
+/** One finished execution of a task. */
+export interface Run {
+  by: OwnerId | "reference";
+  miner: MinerId | null;
+  network: string | null;
+  runtime: string;
+  assignment: AssignmentId | null;
+  role: Role;
+  outputs: Tensor[];
+  commitment: string;
+  /** `awaited` until the miner signs its chain up to this result, or lets the time for it pass. */
+  signature: "signed" | "awaited" | "given-up";
+  newcomer: boolean;
+  computeMs: number;
+  /** Agreed with the accepted answer; null before the verdict. */
+  accepted: boolean | null;
+}
+
+export interface OpenTask {
+  spec: TaskSpec;
+  state: TaskState;
+  runs: Run[];
+  live: Set<AssignmentId>;
+  /** Its items in the queue. */
+  waiting: number;
+  reference: "unused" | "pending" | "done" | "unavailable";
+  /** The caller has its answer (a `fast` task is answered before its verdict). */
+  replied: boolean;
+  attempts: number;
+  hedged: boolean;
+  basis: VerdictBasis | null;
+  answer: Run | null;
+}
+
+export interface HubOptions {
+  /** Makes assignment ids unique over restarts: random, new at each start. */
+  idPrefix: string;
+  /** Serve requests on the reference node when no miner can. */
+  referenceServes: boolean;
+  /** Reference runs in flight above which peers are preferred as checkers. */
+  referenceBacklog: number;
+}
+
+/** A result that its miner has not signed yet. */
+interface Unsigned {
+  seq: number;
+  task: TaskId;
+  run: Run;
+  at: Millis;
+}
+
+export class HubState {
+  readonly options: HubOptions;
+  readonly models = new Map<ModelKey, CoreModel>();
+  readonly tasks = new Map<TaskId, OpenTask>();
+  readonly assignments = new Map<AssignmentId, Assignment>();
+  /** Recently closed assignments, to tell a repeated result from an unknown one. */
+  readonly closed = new Map<AssignmentId, { session: SessionId; answered: boolean }>();
+  readonly queue = new Queue();
+  readonly roster = new Roster();
+  readonly unsigned = new Map<SessionId, Unsigned[]>();
+  referenceInFlight = 0;
+  sweptAt: Millis = 0;
+  /** Allowance for hedges: a hundredth of a task each, ../shared/policy.md "Words". */
+  hedgeAllowance = 1;
+  #counter = 0;
+
+  constructor(options: HubOptions) {
+    this.options = options;
+  }
+
+  nextAssignment(): AssignmentId {
+    return `a_${this.options.idPrefix}${(this.#counter++).toString(36)}` as AssignmentId;
+  }
+
+  nextMessage(): number {
+    return this.#counter++;
+  }
+}
+
+/** What one step works with: the state, the time of the event, and the list that its effects go to. */
+export interface Step {
+  state: HubState;
+  now: Millis;
+  out: HubEffect[];
+}
+
+export function move(step: Step, task: OpenTask, to: TaskState, what: string): void {
+  assertLegalMove(task.state, to);
+  task.state = to;
+  step.out.push({ kind: "task-changed", task: task.spec.task, at: step.now, state: to, what });
+}
+
+const CLOSED_KEPT = 20_000;
+
+/** Takes a lease back (answered or not) and frees the miner's room. */
+export function closeAssignment(step: Step, assignment: Assignment, answered: boolean): void {
+  const { state } = step;
+  state.assignments.delete(assignment.id);
+  state.tasks.get(assignment.task)?.live.delete(assignment.id);
+  state.roster.close(assignment);
+  state.closed.set(assignment.id, { session: assignment.session, answered });
+  if (state.closed.size > CLOSED_KEPT) {
+    for (const oldest of state.closed.keys()) {
+      state.closed.delete(oldest);
+      break;
+    }
+  }
+}
+
+export function enqueue(step: Step, task: OpenTask, role: Role, urgent: boolean): void {
+  const { task: id, customer, model, rows } = task.spec;
+  step.state.queue.of(model).push({ task: id, customer, role, rows }, urgent);
+  task.waiting++;
+}
+
+/** Recalls every lease of a task and takes it out of the queue. */
+export function recall(step: Step, task: OpenTask): void {
+  const bySession = new Map<SessionId, AssignmentId[]>();
+  for (const id of task.live) {
+    const assignment = step.state.assignments.get(id);
+    if (!assignment) continue;
+    bySession.set(assignment.session, [...(bySession.get(assignment.session) ?? []), id]);
+    closeAssignment(step, assignment, false);
+  }
+  for (const [session, assignments] of bySession) step.out.push({ kind: "cancel", session, assignments });
+  if (task.waiting > 0) step.state.queue.of(task.spec.model).removeTask(task.spec.task);
+  task.waiting = 0;
+}
+
+/** Ends a task without an accepted answer: the hold is voided, the caller is told unless it has an answer already. */
+export function endWithout(
+  step: Step,
+  task: OpenTask,
+  to: "failed" | "cancelled" | "expired",
+  error: TabgridError,
+): void {
+  recall(step, task);
+  move(step, task, to, error.message);
+  if (!task.replied) {
+    task.replied = true;
+    step.out.push({ kind: "reply", outcome: { task: task.spec.task, result: { ok: false, error } } });
+  }
+  for (const run of task.runs) if (run.accepted === null) unpaid(step, task, run, error.message);
+  step.out.push({ kind: "void-hold", task: task.spec.task, reason: error.message });
+  step.state.tasks.delete(task.spec.task);
+}
+
+export const paidRole = (run: Run): "primary" | "check" =>
+  run.role === "check" || run.role === "third" ? "check" : "primary";
+
+/** Tells a miner why work that it did is not paid. */
+export function unpaid(step: Step, task: OpenTask, run: Run, reason: string): void {
+  if (run.by === "reference" || run.assignment === null) return;
+  const { by: owner, assignment } = run;
+  const line = { assignment, model: task.spec.model, role: paidRole(run), outcome: "unpaid" as const, reason };
+  step.out.push({ kind: "work", owner, ...line });
+}
