@@ -6,6 +6,7 @@
 Needs Debian's python3-torch python3-onnx python3-numpy libopenblas0-pthread. One thread, fixed seeds and a fixed
 number of steps: the same machine gives the same weights. Writes model.onnx and labels.json, and prints the accuracy on
 the held-out tenth of the sentences, for the first 128 and the first 40 bytes, and the pairs most often confused.
+`--split FILE` only writes the held-out sentences, for measure.mjs.
 """
 import argparse
 import gzip
@@ -137,7 +138,9 @@ def export(model, path):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--data", type=Path, default=ROOT / "../shared/data/sets")
-    arguments.add_argument("--out", type=Path, required=True, help="the folder to write to")
+    task = arguments.add_mutually_exclusive_group(required=True)
+    task.add_argument("--out", type=Path, help="the folder to write to")
+    task.add_argument("--split", type=Path, help="the file to write the held-out sentences to")
     arguments.add_argument("--steps", type=int, default=STEPS)
     options = arguments.parse_args()
 
@@ -146,6 +149,10 @@ def main():
     texts, targets, labels = load(options.data / "langid/sentences.tsv.gz")
     order = np.random.default_rng(SEED).permutation(len(texts))
     held_out, kept = order[: len(order) // 10], order[len(order) // 10 :]
+    if options.split:
+        lines = (labels[targets[row]].encode() + b"\t" + texts[row] + b"\n" for row in held_out)
+        options.split.write_bytes(b"".join(lines))
+        return
     model = train([texts[row] for row in kept], targets[kept], len(labels), options.steps)
 
     print(f"{sum(p.numel() for p in model.parameters())} parameters, {len(kept)} sentences trained on")
