@@ -1,0 +1,45 @@
+import { type CSSVariablesResolver, createTheme, type MantineColorsTuple } from "@mantine/core";
+
+const pine: MantineColorsTuple = [
+  "#e8f6f0",
+  "#cfeadf",
+  "#a2d7c2",
+  "#74c6a6",
+  "#54b98f",
+  "#35a67a",
+  "#1d8b63",
+  "#0d6f50",
+  "#095840",
+  "#053d2c",
+];
+
+const systemFont = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif';
+
+export const theme = createTheme({
+  primaryColor: "pine",
+  primaryShade: { light: 7, dark: 4 },
+  colors: { pine },
+  autoContrast: true,
+  luminanceThreshold: 0.35,
+  fontFamily: systemFont,
+  headings: { fontFamily: systemFont, fontWeight: "650" },
+  fontFamilyMonospace: 'ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "Liberation Mono", monospace',
+  defaultRadius: "md",
+  cursorType: "pointer",
+  respectReducedMotion: true,
+});
+
+/** Mantine draws with the tokens of theme.css, so one palette decides both schemes. */
+export const cssVariables: CSSVariablesResolver = () => {
+  const tokens = {
+    "--mantine-color-body": "var(--paper)",
+    "--mantine-color-text": "var(--ink)",
+    "--mantine-color-dimmed": "var(--muted)",
+    "--mantine-color-placeholder": "var(--muted)",
+    "--mantine-color-default": "var(--card)",
+    "--mantine-color-default-hover": "var(--sunken)",
+    "--mantine-color-default-color": "var(--ink)",
+    "--mantine-color-default-border": "var(--edge)",
+  };
+  return { variables: {}, light: tokens, dark: tokens };
+};
