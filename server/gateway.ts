@@ -109,7 +109,9 @@ export interface ReceiptView {
   /** Canonical JSON of the leaf; its SHA-256 (0x00-prefixed) is the Merkle leaf. */
   leaf: string;
   path: string[];
+  /** Place of the leaf in its tree, and leaves in the tree: RFC 9162, section 2.1.3.2, verifies the path. */
   index: number;
+  size: number;
   root: string;
   /** Ed25519 over "tabgrid/receipts/1\n" ‖ root, base64url. */
   signature: string;
