@@ -13,20 +13,34 @@ const pine: MantineColorsTuple = [
   "#053d2c",
 ];
 
+/** Mantine's greys of the dark scheme, in the hue of theme.css. */
+const dark: MantineColorsTuple = [
+  "#e7ece9",
+  "#c3ccc7",
+  "#9eaca5",
+  "#73827a",
+  "#3a4843",
+  "#2c3833",
+  "#1b2521",
+  "#151d1a",
+  "#0e1412",
+  "#0a0f0d",
+];
+
 const systemFont = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif';
 
 export const theme = createTheme({
   primaryColor: "pine",
   primaryShade: { light: 7, dark: 4 },
-  colors: { pine },
-  autoContrast: true,
-  luminanceThreshold: 0.35,
+  colors: { pine, dark },
   fontFamily: systemFont,
   headings: { fontFamily: systemFont, fontWeight: "650" },
   fontFamilyMonospace: 'ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "Liberation Mono", monospace',
   defaultRadius: "md",
   cursorType: "pointer",
   respectReducedMotion: true,
+  // Named, so that theme.css can tell filled buttons by their attribute.
+  components: { Button: { defaultProps: { variant: "filled" } } },
 });
 
 /** Mantine draws with the tokens of theme.css, so one palette decides both schemes. */

@@ -1,0 +1,76 @@
+import type { MinerView } from "../miner/contract.ts";
+import { Badge } from "../ui/badge.tsx";
+import { Brand } from "../ui/logo.tsx";
+import { UiRoot } from "../ui/ui-root.tsx";
+import { ConsentPoints } from "./consent.tsx";
+import { CreditTable } from "./credit-table.tsx";
+import { DeviceCard } from "./device-card.tsx";
+import type { DeviceProbe } from "./device-probe.ts";
+import { EarningsCard } from "./earnings-card.tsx";
+import { ModelsCard } from "./models-card.tsx";
+import { NoticesCard } from "./notices-card.tsx";
+import { SettingsCard } from "./settings-card.tsx";
+import { StatusCard } from "./status-card.tsx";
+import { hubText } from "./status-text.ts";
+import { type MinerConnection, type MinerPage, useMiner } from "./use-miner.ts";
+import { Welcome } from "./welcome.tsx";
+import "./contribute.css";
+
+export interface AppProps {
+  connection: MinerConnection;
+  /** null while the browser is still being asked. */
+  probe: DeviceProbe | null;
+  localHub: boolean;
+}
+
+export function App({ connection, probe, localHub }: AppProps) {
+  const page = useMiner(connection);
+  const { view } = page;
+  return (
+    <UiRoot>
+      <header className="top">
+        <Brand href="/" />
+        {view && view.state !== "stopped" ? (
+          <Badge tone={view.hub.connected ? "good" : "busy"}>{hubText(view.hub)}</Badge>
+        ) : (
+          <Badge tone="idle">Nothing is running</Badge>
+        )}
+      </header>
+      {view ? (
+        <Dashboard page={page} view={view} probe={probe} localHub={localHub} />
+      ) : (
+        <Welcome page={page} probe={probe} />
+      )}
+    </UiRoot>
+  );
+}
+
+function Dashboard(props: { page: MinerPage; view: MinerView; probe: DeviceProbe | null; localHub: boolean }) {
+  const { page, view, probe, localHub } = props;
+  return (
+    <main className="dashboard">
+      <div className="column">
+        <StatusCard page={page} view={view} localHub={localHub} />
+        <ModelsCard models={view.models} />
+        <CreditTable work={view.work} />
+        <SettingsCard page={page} />
+      </div>
+      <div className="column">
+        <EarningsCard view={view} />
+        <DeviceCard probe={probe} device={view.device} note={view.deviceNote} />
+        <NoticesCard notices={view.notices} />
+      </div>
+      <footer className="muted small">
+        {view.miner ? (
+          <p>
+            You are <span className="mono wrap-anywhere">{view.miner}</span>, a key that stays in this browser.
+          </p>
+        ) : null}
+        <details>
+          <summary>What you agreed to</summary>
+          <ConsentPoints />
+        </details>
+      </footer>
+    </main>
+  );
+}

@@ -1,0 +1,73 @@
+import type { Device } from "../../shared/protocol.ts";
+import { Badge } from "../ui/badge.tsx";
+import { Card } from "../ui/card.tsx";
+import { bytesText } from "../ui/quantity-text.ts";
+import type { DeviceProbe } from "./device-probe.ts";
+
+/**
+ * The machine as this page sees it before Start (`probe`) and as the miner uses it after (`device`, with `note` saying
+ * why WebGPU is not used).
+ */
+export function DeviceCard(props: { probe: DeviceProbe | null; device: Device | null; note: string | null }) {
+  const { probe, device, note } = props;
+  const onGpu = device ? device.runtime === "webgpu" : probe?.webgpu;
+  return (
+    <Card
+      title="This machine"
+      aside={onGpu === undefined ? null : <Runtime onGpu={onGpu} software={device?.fallback} />}
+    >
+      {probe === null && device === null ? <p className="muted">Asking the browser what it offers…</p> : null}
+      <dl className="facts">
+        {device ? (
+          <>
+            <dt>Adapter</dt>
+            <dd>{device.adapter}</dd>
+            <dt>Memory budget</dt>
+            <dd>{bytesText(device.memoryBytes)}</dd>
+          </>
+        ) : probe?.webgpu ? (
+          <>
+            <dt>Adapter</dt>
+            <dd>{probe.adapter}</dd>
+          </>
+        ) : null}
+        {probe?.webgpu
+          ? probe.limits.map((limit) => (
+              <div key={limit.label} style={{ display: "contents" }}>
+                <dt>{limit.label}</dt>
+                <dd>{bytesText(limit.bytes)}</dd>
+              </div>
+            ))
+          : null}
+        {device && device.features.length > 0 ? (
+          <>
+            <dt>Features</dt>
+            <dd className="small">{device.features.join(", ")}</dd>
+          </>
+        ) : null}
+        {device ? (
+          <>
+            <dt>Engine</dt>
+            <dd>ONNX Runtime Web {device.ortVersion}</dd>
+          </>
+        ) : null}
+      </dl>
+      {device ? (
+        note ? (
+          <p className="callout" data-tone="busy">
+            {note}
+          </p>
+        ) : null
+      ) : probe && !probe.webgpu ? (
+        <p className="callout" data-tone="busy">
+          {probe.reason} {probe.remedy} You can start anyway: work then runs on the processor and earns less.
+        </p>
+      ) : null}
+    </Card>
+  );
+}
+
+function Runtime({ onGpu, software }: { onGpu: boolean; software: boolean | undefined }) {
+  if (!onGpu) return <Badge tone="busy">Processor (WebAssembly)</Badge>;
+  return software ? <Badge tone="busy">WebGPU, software adapter</Badge> : <Badge tone="good">GPU (WebGPU)</Badge>;
+}

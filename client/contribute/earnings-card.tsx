@@ -1,0 +1,56 @@
+import type { MinerView } from "../miner/contract.ts";
+import { Card } from "../ui/card.tsx";
+import { Money } from "../ui/money.tsx";
+import { countText } from "../ui/quantity-text.ts";
+
+export function EarningsCard({ view }: { view: MinerView }) {
+  return (
+    <Card title="Earnings" className="earnings">
+      <dl className="sums">
+        <div>
+          <dt>Available</dt>
+          <dd>
+            <Money nano={view.available} />
+          </dd>
+        </div>
+        <div>
+          <dt>Held</dt>
+          <dd>
+            <Money nano={view.held} />
+          </dd>
+        </div>
+      </dl>
+      <p className="muted small">
+        Held pay becomes available after 72 hours and 50 further accepted tasks or 14 clean days, so that a wrong answer
+        found late can still be taken back.
+      </p>
+      <dl className="facts counts">
+        <dt>Tasks completed</dt>
+        <dd>{countText(view.completed)}</dd>
+        <dt>Tasks failed</dt>
+        <dd>{countText(view.failed)}</dd>
+      </dl>
+      <Trust trust={view.trust} />
+    </Card>
+  );
+}
+
+function Trust({ trust }: { trust: number | null }) {
+  return (
+    <div className="trust">
+      <div className="trust-line">
+        <span className="muted">Trust</span>
+        <strong>{trust === null ? "not rated yet" : trust.toFixed(2)}</strong>
+      </div>
+      {trust === null ? null : (
+        <meter min={0} max={1} value={trust} aria-label="Trust">
+          {trust.toFixed(2)}
+        </meter>
+      )}
+      <p className="muted small">
+        From 0 to 1. It rises when other machines confirm your answers and falls when they do not. More trust brings
+        more work.
+      </p>
+    </div>
+  );
+}

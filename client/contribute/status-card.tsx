@@ -1,0 +1,85 @@
+import { Button } from "@mantine/core";
+import type { MinerView } from "../miner/contract.ts";
+import { durationText } from "../ui/quantity-text.ts";
+import { useNow } from "../ui/use-now.ts";
+import { controlsOf, statusOf, suggestsDemo } from "./status-text.ts";
+import type { MinerPage } from "./use-miner.ts";
+import { WorkGrid } from "./work-grid.tsx";
+
+/** What the miner does now and why, and the buttons that change it. */
+export function StatusCard({ page, view, localHub }: { page: MinerPage; view: MinerView; localHub: boolean }) {
+  const status = statusOf(view);
+  return (
+    <section className="card status" data-tone={status.tone} data-state={view.state} aria-label="State">
+      <div className="status-line">
+        <div className="status-words" role="status" aria-live="polite" data-testid="status">
+          <h1>{status.label}</h1>
+          <p className="muted">{status.sentence}</p>
+        </div>
+        <ControlButtons page={page} view={view} />
+      </div>
+      <WorkGrid view={view} />
+      {suggestsDemo(view, localHub) ? (
+        <p className="callout">
+          No requests yet. In another terminal: <code className="command">npm run demo</code>
+        </p>
+      ) : (
+        <CurrentTasks view={view} />
+      )}
+      {page.fault ? (
+        <p className="callout" data-tone="bad" role="alert">
+          {page.fault}
+        </p>
+      ) : null}
+    </section>
+  );
+}
+
+function ControlButtons({ page, view }: { page: MinerPage; view: MinerView }) {
+  const controls = controlsOf(view.state);
+  return (
+    <div className="controls">
+      {controls.start ? (
+        <Button size="lg" data-testid="start" onClick={page.start}>
+          Start again
+        </Button>
+      ) : null}
+      {controls.pause ? (
+        <Button size="lg" data-testid="pause" onClick={() => page.command("pause")}>
+          Pause
+        </Button>
+      ) : null}
+      {controls.resume ? (
+        <Button size="lg" data-testid="pause" onClick={() => page.command("resume")}>
+          Resume
+        </Button>
+      ) : null}
+      {controls.finish ? (
+        <Button size="lg" variant="default" data-testid="finish" onClick={() => page.command("finishThenStop")}>
+          {view.current.length > 0 ? "Finish this task, then stop" : "Stop"}
+        </Button>
+      ) : null}
+      {controls.stop ? (
+        <Button size="lg" variant="default" data-testid="stop" onClick={() => page.command("stop")}>
+          {view.state === "draining" ? "Stop now" : "Stop"}
+        </Button>
+      ) : null}
+    </div>
+  );
+}
+
+function CurrentTasks({ view }: { view: MinerView }) {
+  const now = useNow();
+  if (view.current.length === 0) return <p className="muted small current">No task under way.</p>;
+  return (
+    <ul className="current small">
+      {view.current.map((task) => (
+        <li key={task.assignment}>
+          <span className="mono">{task.model}</span>
+          <span className="muted mono task-id">{task.assignment}</span>
+          <span className="muted">{durationText(Math.max(0, now - task.sinceMs))}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,57 @@
+import { expect, test } from "vitest";
+import type { MinerState } from "../miner/contract.ts";
+import { controlsOf, hubText, isLocalHub, statusOf, suggestsDemo } from "./status-text.ts";
+import { views } from "./story/views.ts";
+
+const ready = views.ready as NonNullable<(typeof views)[string]>;
+const states: MinerState[] = [
+  "stopped",
+  "elsewhere",
+  "connecting",
+  "preparing",
+  "ready",
+  "working",
+  "paused",
+  "draining",
+  "suspended",
+  "failed",
+];
+
+test("the miner's own reason replaces the general sentence", () => {
+  expect(statusOf(null).label).toBe("Not running");
+  expect(statusOf(ready).sentence).toBe("Waiting for a request.");
+  expect(statusOf({ ...ready, why: "Outside your hours." }).sentence).toBe("Outside your hours.");
+});
+
+test.each(states)("in state %s a person always has a way to stop, to pause or to start", (state) => {
+  const controls = controlsOf(state);
+  expect(controls.stop || controls.pause || controls.start).toBe(true);
+  expect(controls.pause && controls.resume).toBe(false);
+});
+
+test("what the hub badge says", () => {
+  expect(hubText({ connected: true, attempt: 7, retryInMs: 10 })).toBe("Connected to the hub");
+  expect(hubText({ connected: false, attempt: 0, retryInMs: null })).toBe("Connecting to the hub");
+  expect(hubText({ connected: false, attempt: 3, retryInMs: 3200 })).toBe(
+    "Reconnecting to the hub: attempt 3, next in 4 s",
+  );
+});
+
+test.each([
+  ["localhost", true],
+  ["127.0.0.1", true],
+  ["[::1]", true],
+  ["localhost.example.org", false],
+  ["grid.example.org", false],
+  ["10.127.0.0", false],
+])("%s is a local hub: %s", (hostname, local) => {
+  expect(isLocalHub(hostname)).toBe(local);
+});
+
+test("the demo is suggested to a contributor whose own hub has had no request", () => {
+  expect(suggestsDemo(ready, true)).toBe(true);
+  expect(suggestsDemo(ready, false)).toBe(false);
+  expect(suggestsDemo({ ...ready, completed: 1 }, true)).toBe(false);
+  expect(suggestsDemo({ ...ready, state: "preparing" }, true)).toBe(false);
+  expect(suggestsDemo({ ...ready, hub: { connected: false, attempt: 1, retryInMs: 0 } }, true)).toBe(false);
+});

@@ -1,0 +1,75 @@
+import { useCallback, useEffect, useRef, useState } from "react";
+import type { MinerRemote, MinerSettings, MinerView, PageSignals } from "../miner/contract.ts";
+
+declare global {
+  /** The latest view, for `npm run miner` and the browser tests. */
+  var tabgridView: MinerView | undefined;
+}
+
+export interface MinerPage {
+  /** null until Start (or until an earlier consent resumed the miner). */
+  view: MinerView | null;
+  settings: MinerSettings;
+  /** A command that the miner could not carry out, in words. */
+  fault: string | null;
+  start(): void;
+  configure(change: Partial<MinerSettings>): void;
+  command(name: "pause" | "resume" | "finishThenStop" | "stop" | "clearCache"): void;
+}
+
+export interface MinerConnection {
+  /** Spawns the session worker on its first call, which is never before Start or an earlier consent. */
+  remote: MinerRemote;
+  consent: { consented: boolean; settings: MinerSettings };
+  watchSignals(push: (signals: PageSignals) => void): () => void;
+}
+
+/** The page's side of the miner: commands go to the worker, views come back. */
+export function useMiner({ remote, consent, watchSignals }: MinerConnection): MinerPage {
+  const [view, setView] = useState<MinerView | null>(null);
+  const [settings, setSettings] = useState(consent.settings);
+  const [fault, setFault] = useState<string | null>(null);
+  const unwatch = useRef<(() => void) | null>(null);
+
+  const attempt = useCallback((call: () => Promise<void>) => {
+    setFault(null);
+    call().catch((error: unknown) => setFault(error instanceof Error ? error.message : String(error)));
+  }, []);
+
+  const begin = useCallback(
+    (with_: MinerSettings) =>
+      attempt(async () => {
+        if (!unwatch.current) {
+          await remote.subscribe((next) => {
+            globalThis.tabgridView = next;
+            setView(next);
+          });
+          unwatch.current = watchSignals((signals) => attempt(() => remote.signals(signals)));
+        }
+        await remote.start(with_);
+      }),
+    [remote, watchSignals, attempt],
+  );
+
+  const resumed = useRef(false);
+  useEffect(() => {
+    if (!consent.consented || resumed.current) return;
+    resumed.current = true;
+    begin(consent.settings);
+  }, [consent, begin]);
+
+  useEffect(() => () => unwatch.current?.(), []);
+
+  return {
+    view,
+    settings,
+    fault,
+    start: () => begin(settings),
+    configure: (change) => {
+      const next = { ...settings, ...change };
+      setSettings(next);
+      if (view) attempt(() => remote.configure(next));
+    },
+    command: (name) => attempt(() => remote[name]()),
+  };
+}
