@@ -14,9 +14,14 @@ import { dtypeNames } from "./tensor.ts";
  */
 export const PROTOCOL_VERSION = 1;
 
+/** Binary fields arrive as Uint8Array (a Buffer on Node); `bytes` shows in the pinned schema what a length is. */
+const anyBytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, "bytes").meta({ binary: true });
 const bytes = (length: number) =>
-  z.instanceof(Uint8Array).refine((value) => value.byteLength === length, `exactly ${length} bytes`);
-const id = (prefix: string) => z.string().regex(new RegExp(`^${prefix}_[A-Za-z0-9_-]{1,64}$`), `an id starting with ${prefix}_`);
+  z
+    .custom<Uint8Array>((value) => value instanceof Uint8Array && value.byteLength === length, `exactly ${length} bytes`)
+    .meta({ binary: true, bytes: length });
+const id = (prefix: string) =>
+  z.string().regex(new RegExp(`^${prefix}_[A-Za-z0-9_-]{1,64}$`), `an id starting with ${prefix}_`);
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, "64 lower-case hex digits");
 const name = z.string().min(1).max(limits.nameChars);
 const key = z.string().min(3).max(100);
@@ -28,7 +33,7 @@ export const wireTensorSchema = z
     name,
     dtype: z.enum(dtypeNames),
     shape: z.array(count).max(limits.tensorRank),
-    data: z.instanceof(Uint8Array).optional(),
+    data: anyBytes.optional(),
     blob: sha256Hex.optional(),
   })
   .refine((tensor) => (tensor.data === undefined) !== (tensor.blob === undefined), "exactly one of data and blob");
@@ -64,6 +69,13 @@ export const deviceSchema = z.strictObject({
 export type Device = z.infer<typeof deviceSchema>;
 
 /**
+ * The chain: link₀ = SHA-256("tabgrid/chain/1\n" ‖ session), linkₙ = SHA-256(linkₙ₋₁ ‖ assignment ‖ commitment).
+ * `signature` = Ed25519 by the miner's key over "tabgrid/chain/1\n" ‖ session ‖ "\n" ‖ u64le seq ‖ link.
+ */
+export const chainSchema = z.strictObject({ seq: z.int().positive(), link: bytes(32), signature: bytes(64) });
+export type ChainSignature = z.infer<typeof chainSchema>;
+
+/**
  * Answer to the challenge. `signature` = Ed25519 over
  * "tabgrid/hello/1\n" ‖ nonce ‖ hubKey ‖ hub ephemeral ‖ miner ephemeral.
  */
@@ -75,6 +87,8 @@ export const helloSchema = z.strictObject({
   role: z.enum(["miner", "validator"]),
   device: deviceSchema,
   slots: z.int().min(1).max(limits.slotsMax),
+  /** After a dropped connection: signs what the earlier session had left unsigned, so that it is paid. */
+  previous: z.strictObject({ session: id("s"), chain: chainSchema }).optional(),
 });
 export type Hello = z.infer<typeof helloSchema>;
 
@@ -82,7 +96,10 @@ export const welcomeSchema = z.strictObject({
   session: id("s"),
   miner: id("m"),
   owner: id("own"),
-  /** Assignments kept for this miner through a dropped connection; all others are void. */
+  /**
+   * Assignments kept for this miner through a dropped connection; all others are void. One that the miner no longer has
+   * (its page was reloaded) it gives back with `failed`, fault `paused`.
+   */
   keep: z.array(id("a")),
   trust: z.number().min(0).max(1),
 });
@@ -108,11 +125,22 @@ export const preparedSchema = z.strictObject({
 export type Prepared = z.infer<typeof preparedSchema>;
 
 /** Why a model could not be prepared, or an assignment not be computed. */
-export const minerFaults = ["device-lost", "out-of-memory", "load-failed", "run-failed", "invalid-input", "paused"] as const;
+export const minerFaults = [
+  "device-lost",
+  "out-of-memory",
+  "load-failed",
+  "run-failed",
+  "invalid-input",
+  "paused",
+] as const;
 export const minerFaultSchema = z.enum(minerFaults);
 export type MinerFault = z.infer<typeof minerFaultSchema>;
 
-export const prepareFailedSchema = z.strictObject({ model: key, fault: minerFaultSchema, message: z.string().max(500) });
+export const prepareFailedSchema = z.strictObject({
+  model: key,
+  fault: minerFaultSchema,
+  message: z.string().max(500),
+});
 export type PrepareFailed = z.infer<typeof prepareFailedSchema>;
 
 export const assignSchema = z.strictObject({
@@ -160,18 +188,13 @@ export const failedSchema = z.strictObject({
 });
 export type Failed = z.infer<typeof failedSchema>;
 
-/**
- * The chain: link₀ = SHA-256("tabgrid/chain/1\n" ‖ session), linkₙ = SHA-256(linkₙ₋₁ ‖ assignment ‖ commitment).
- * `signature` = Ed25519 by the miner's key over "tabgrid/chain/1\n" ‖ session ‖ "\n" ‖ u64le seq ‖ link.
- */
-export const chainSchema = z.strictObject({ seq: z.int().positive(), link: bytes(32), signature: bytes(64) });
-export type ChainSignature = z.infer<typeof chainSchema>;
-
+/** The first one follows the welcome at once: no work is assigned before it. Sent again whenever a field changes. */
 export const statusSchema = z.strictObject({
   accepting: z.boolean(),
   slots: z.int().min(1).max(limits.slotsMax),
   /** Why not accepting, or what limits it: paused by the person, on battery, hidden, hot, outside hours. */
   reason: z.string().max(100).optional(),
+  /** Models that are loaded and passed their known answers in this runtime; others are prepared again. */
   resident: z.array(key).max(64),
 });
 export type MinerStatus = z.infer<typeof statusSchema>;
@@ -213,7 +236,11 @@ export const errorSchema = z.strictObject({
   retryAfter: z.number().optional(),
 });
 /** The hub's answer to a message it refuses. State is unchanged by the refused message. */
-export const refusedSchema = z.strictObject({ event: z.string(), assignment: z.string().optional(), error: errorSchema });
+export const refusedSchema = z.strictObject({
+  event: z.string(),
+  assignment: z.string().optional(),
+  error: errorSchema,
+});
 export type Refused = z.infer<typeof refusedSchema>;
 
 /** The model catalogue changed, a governor's hint, a drain: text for the person at the page. */

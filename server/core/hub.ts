@@ -18,6 +18,7 @@ import {
   move,
   type OpenTask,
   type Run,
+  recall,
   type Step,
 } from "./state.ts";
 import { freshStanding } from "./trust.ts";
@@ -189,7 +190,7 @@ function lose(step: Step, id: SessionId): void {
   const { state, now } = step;
   const session = state.roster.sessions.get(id);
   if (!session || session.graceEndsAt !== null) return;
-  let grace = limits.disconnectGraceMs;
+  let grace: number = limits.disconnectGraceMs;
   for (const assignment of session.assignments.values()) {
     const task = state.tasks.get(assignment.task);
     if (task && !task.replied) grace = Math.min(grace, Math.max(0, (task.spec.deadlineAt - now) / 2));
@@ -297,7 +298,10 @@ function result(step: Step, event: EventOf<"result">, rng: Rng): void {
   const unsigned = state.unsigned.get(session.id) ?? [];
   state.unsigned.set(session.id, unsigned);
   unsigned.push({ seq: event.seq, task: task.spec.task, run, at: now });
-  if (task.state === "assigned") move(step, task, "answered", `result of ${session.miner}`);
+  if (task.state === "assigned") {
+    move(step, task, "answered", `result of ${session.miner}`);
+    recall(step, task); // of a straggler and its hedge the first result counts
+  }
   if (task.spec.level === "fast" && !task.replied) {
     task.replied = true;
     const outcome = { ok: true as const, outputs: run.outputs, basis: "pending" as const, executors: 1 };

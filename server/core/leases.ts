@@ -2,10 +2,10 @@ import { failure } from "../../shared/errors.ts";
 import type { SessionId } from "../../shared/ids.ts";
 import { limits } from "../../shared/limits.ts";
 import type { Millis } from "../../shared/time.ts";
-import type { Assignment, MinerSession } from "./roster.ts";
-import { expectedMs, prepareModels } from "./scheduler.ts";
+import { type Assignment, expectedMs, type MinerSession, noteSlow } from "./roster.ts";
+import { prepareModels } from "./scheduler.ts";
 import { closeAssignment, endWithout, enqueue, move, type OpenTask, type Step } from "./state.ts";
-import { mayRun, settleIfSigned } from "./verification.ts";
+import { askReference, mayRun, settleIfSigned } from "./verification.ts";
 
 /**
  * Everything that happens because time passed: leases and deadlines that end, dropped connections whose grace is over,
@@ -19,6 +19,8 @@ const HEDGE_ALLOWANCE_MAX = 10;
 const DEMAND_KEPT_PER_SWEEP = 0.9995;
 /** How often a task may lose its miner before it is given up. */
 const ATTEMPTS_MAX = 8;
+/** After so many lost miners the reference node checks instead, so that a verdict does not wait for lease after lease. */
+const CHECK_ATTEMPTS = 2;
 
 export function sweep(step: Step): void {
   const { state, now } = step;
@@ -55,10 +57,7 @@ export function nextWake(step: Step): Millis | null {
 }
 
 function endLease(step: Step, assignment: Assignment): void {
-  const session = step.state.roster.sessions.get(assignment.session);
-  const on = session?.models.get(assignment.model);
-  // A miner that let a lease pass is expected to be that slow until it shows otherwise.
-  if (on) on.serviceMs = Math.max(on.serviceMs, step.now - assignment.grantedAt);
+  noteSlow(step.state.roster, assignment, step.now);
   step.out.push({ kind: "cancel", session: assignment.session, assignments: [assignment.id] });
   giveBack(step, assignment, "lease ended");
 }
@@ -76,6 +75,10 @@ export function giveBack(step: Step, assignment: Assignment, why: string): void 
   const lost = task.state === "assigned" && task.live.size === 0;
   if (lost) move(step, task, "queued", `${assignment.role} came back: ${why}`);
   if (assignment.role === "hedge" || (assignment.role === "primary" && !lost)) return;
+  const checks = assignment.role === "check" || assignment.role === "third";
+  if (checks && task.attempts >= CHECK_ATTEMPTS && task.reference === "unused") {
+    return askReference(step, task, "checkers were lost");
+  }
   enqueue(step, task, assignment.role, true);
 }
 

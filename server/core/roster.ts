@@ -153,3 +153,15 @@ function setOf(map: Map<ModelKey, PickSet<MinerSession>>, model: ModelKey): Pick
   }
   return set;
 }
+
+/** Milliseconds until one more item would be done by this miner. */
+export function expectedMs(session: MinerSession, model: ModelKey): number {
+  const service = session.models.get(model)?.serviceMs ?? 1_000;
+  return (session.assignments.size + 1) * Math.max(service, 0.5);
+}
+
+/** A miner that let work wait is expected to be that slow until it shows otherwise. */
+export function noteSlow(roster: Roster, assignment: Assignment, now: Millis): void {
+  const on = roster.sessions.get(assignment.session)?.models.get(assignment.model);
+  if (on) on.serviceMs = Math.max(on.serviceMs, now - assignment.grantedAt);
+}

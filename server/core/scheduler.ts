@@ -4,7 +4,7 @@ import { limits } from "../../shared/limits.ts";
 import type { Rng } from "../../shared/random.ts";
 import type { CoreModel } from "./events.ts";
 import type { ModelQueue, WorkItem } from "./queue.ts";
-import type { MinerSession } from "./roster.ts";
+import { expectedMs, type MinerSession } from "./roster.ts";
 import { move, type OpenTask, type Step } from "./state.ts";
 import { NEWCOMER_PASSES, passesOf, trustOf } from "./trust.ts";
 import { askReference, mayRun, noPeerLeft } from "./verification.ts";
@@ -51,7 +51,8 @@ function grantNext(step: Step, model: CoreModel, queue: ModelQueue, rng: Rng): b
     if (!task) return "taken";
     if (session) {
       if (batch.length >= most) return "stop";
-      if (rows + item.rows > model.batchLimit || !mayRun(step, task, session, item.role)) return "left";
+      const twice = batch.some((other) => other.task === item.task);
+      if (twice || rows + item.rows > model.batchLimit || !mayRun(step, task, session, item.role)) return "left";
     } else {
       session = free > 0 ? pick(step, model, task, item, rng) : null;
       if (!session) {
@@ -92,12 +93,6 @@ function pick(step: Step, model: CoreModel, task: OpenTask, item: WorkItem, rng:
     if (point <= 0) return candidates[index] as MinerSession;
   }
   return candidates.at(-1) as MinerSession;
-}
-
-/** Milliseconds until one more item would be done by this miner. */
-export function expectedMs(session: MinerSession, model: ModelKey): number {
-  const service = session.models.get(model)?.serviceMs ?? 1_000;
-  return (session.assignments.size + 1) * Math.max(service, 0.5);
 }
 
 function grant(step: Step, session: MinerSession, model: CoreModel, batch: WorkItem[]): void {
@@ -175,7 +170,7 @@ export function whyUnserviceable(step: Step, model: CoreModel): ReturnType<typeo
   if (mayUseReference(step, model) || state.roster.able(model.key).length > 0) return null;
   for (const session of state.roster.sessions.values()) {
     const on = session.models.get(model.key);
-    const mayStill = !on || on.state !== "refused";
+    const mayStill = on?.state !== "refused";
     if (mayStill && !session.standing.suspended && model.memoryBytes <= session.device.memoryBytes * MEMORY_SHARE)
       return null;
   }

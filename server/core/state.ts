@@ -4,7 +4,7 @@ import type { Tensor } from "../../shared/tensor.ts";
 import type { Millis } from "../../shared/time.ts";
 import type { CoreModel, HubEffect, TaskSpec, VerdictBasis } from "./events.ts";
 import { Queue, type Role } from "./queue.ts";
-import { type Assignment, Roster } from "./roster.ts";
+import { type Assignment, noteSlow, Roster } from "./roster.ts";
 import { assertLegalMove, type TaskState } from "./task.ts";
 
 /** All that the core holds: open tasks, who is here, what waits. Settled and ended tasks live in the store only. */
@@ -131,6 +131,7 @@ export function recall(step: Step, task: OpenTask): void {
   for (const id of task.live) {
     const assignment = step.state.assignments.get(id);
     if (!assignment) continue;
+    noteSlow(step.state.roster, assignment, step.now);
     bySession.set(assignment.session, [...(bySession.get(assignment.session) ?? []), id]);
     closeAssignment(step, assignment, false);
   }

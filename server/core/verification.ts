@@ -3,7 +3,7 @@ import { executionsPriced } from "../../shared/pricing.ts";
 import type { Rng } from "../../shared/random.ts";
 import { type Agreement, compareResults } from "../../shared/tolerance.ts";
 import type { CheckDone, CoreModel } from "./events.ts";
-import type { MinerSession } from "./roster.ts";
+import { expectedMs, type MinerSession } from "./roster.ts";
 import { endWithout, enqueue, move, type OpenTask, paidRole, type Run, recall, type Step, unpaid } from "./state.ts";
 import { NEWCOMER_PASSES, passesOf, recordMismatch, recordPass } from "./trust.ts";
 
@@ -37,6 +37,8 @@ export function mayRun(step: Step, task: OpenTask, session: MinerSession, role: 
       return false;
     }
   }
+  // A caller waits for this check: who would not be done in time is no help.
+  if (!task.replied && step.now + expectedMs(session, task.spec.model) >= task.spec.deadlineAt) return false;
   return role !== "third" || passesOf(session.standing, task.spec.model, session.device.runtime) >= NEWCOMER_PASSES;
 }
 

@@ -1,0 +1,479 @@
+import { describe, expect, it } from "vitest";
+import type { AssignmentId, CustomerId, MinerId, ModelKey, OwnerId, SessionId, TaskId } from "../../shared/ids.ts";
+import type { Device } from "../../shared/protocol.ts";
+import { nextInt, type Rng, seededRng } from "../../shared/random.ts";
+import { type Tensor, tensorOf } from "../../shared/tensor.ts";
+import type { CheckDone, CoreModel, HubEffect, HubEvent } from "./events.ts";
+import { step } from "./hub.ts";
+import { HubState } from "./state.ts";
+import { trustOf } from "./trust.ts";
+
+/** A world of miners and customers around the production core, driven by a seed. */
+
+const model: CoreModel = {
+  key: "double@1" as ModelKey,
+  memoryBytes: 1_000_000,
+  downloadBytes: 1_000,
+  batchLimit: 8,
+  rowsIndependent: true,
+  comparator: { kind: "dense", relL2Pass: 1e-4, relL2Fail: 5e-4, abs: 1e-4, rel: 1e-3 },
+  outputs: [{ name: "y", dtype: "float32", shape: ["n"] }],
+  nonFiniteOutputs: false,
+  golden: [{ inputs: [x(2)], outputs: [y(2)] }],
+  creator: "tabgrid",
+  royaltyBasisPoints: 2000,
+  referenceMs: 5,
+};
+
+const device: Device = {
+  runtime: "wasm",
+  adapter: "test",
+  fallback: false,
+  features: [],
+  memoryBytes: 1_000_000_000,
+  agent: "test",
+  ortVersion: "1",
+};
+
+function x(value: number): Tensor {
+  return tensorOf("x", "float32", [1], Float32Array.of(value));
+}
+function y(value: number, factor = 2): Tensor {
+  return tensorOf("y", "float32", [1], Float32Array.of(value * factor));
+}
+const scalarOf = (tensor: Tensor): number => new Float32Array(tensor.data.slice().buffer)[0] as number;
+const commitment = (tensors: Tensor[]): string =>
+  tensors.map((tensor) => Buffer.from(tensor.data).toString("hex")).join();
+
+const answerable = new Set<HubEffect["kind"]>(["prepare", "assign", "run-reference"]);
+
+type Behaviour = "honest" | "tampers" | "silent";
+
+class World {
+  readonly state = new HubState({ idPrefix: "test", referenceServes: true, referenceBacklog: 4 });
+  readonly rng: Rng;
+  now = 1_000;
+  seq = new Map<SessionId, number>();
+  behaviours = new Map<SessionId, Behaviour>();
+  replies = new Map<TaskId, Extract<HubEffect, { kind: "reply" }>["outcome"]["result"]>();
+  done: CheckDone[] = [];
+  voided: TaskId[] = [];
+  refused: Extract<HubEffect, { kind: "refuse" }>[] = [];
+  work: Extract<HubEffect, { kind: "work" }>[] = [];
+  kept: Extract<HubEffect, { kind: "kept" }>[] = [];
+  /** What is on its way: effects are answered when the world says so. */
+  pending: HubEffect[] = [];
+
+  constructor(seed = 1) {
+    this.rng = seededRng(seed);
+    this.apply({ kind: "model.published", at: this.now, model });
+  }
+
+  apply(event: HubEvent): void {
+    this.now = Math.max(this.now, event.at);
+    for (const effect of step(this.state, event, this.rng).effects) {
+      if (effect.kind === "reply") {
+        expect(this.replies.has(effect.outcome.task), "a caller is answered once").toBe(false);
+        this.replies.set(effect.outcome.task, effect.outcome.result);
+      } else if (effect.kind === "check-done") this.done.push(effect.fact);
+      else if (effect.kind === "void-hold") this.voided.push(effect.task);
+      else if (effect.kind === "refuse") this.refused.push(effect);
+      else if (effect.kind === "work") this.work.push(effect);
+      else if (effect.kind === "kept") this.kept.push(effect);
+      else if (answerable.has(effect.kind)) this.pending.push(effect);
+    }
+  }
+
+  join(name: string, behaviour: Behaviour = "honest", network: string | null = null): SessionId {
+    const session = `s_${name}_${this.now}` as SessionId;
+    this.behaviours.set(session, behaviour);
+    this.seq.set(session, 0);
+    const miner = `m_${name}` as MinerId;
+    const owner = `own_${name}` as OwnerId;
+    this.apply({
+      kind: "miner.joined",
+      at: this.now,
+      session,
+      miner,
+      owner,
+      network,
+      device,
+      slots: 1,
+      standing: null,
+    });
+    this.apply({
+      kind: "miner.status",
+      at: this.now,
+      session,
+      accepting: true,
+      slots: 1,
+      reason: null,
+      resident: [model.key],
+    });
+    return session;
+  }
+
+  submit(name: string, level: "fast" | "verified" | "quorum-3" = "verified", value = 3): TaskId {
+    const task = `t_${name}` as TaskId;
+    this.apply({
+      kind: "task.submitted",
+      at: this.now,
+      spec: {
+        task,
+        customer: "c1" as CustomerId,
+        model: model.key,
+        inputs: [x(value)],
+        inputHash: "00",
+        rows: 1,
+        dims: { n: 1 },
+        work: 1_000n,
+        price: 1_000n,
+        level,
+        deadlineAt: this.now + 20_000,
+      },
+    });
+    return task;
+  }
+
+  answer(session: SessionId, assignment: AssignmentId, outputs: Tensor[]): void {
+    const seq = (this.seq.get(session) ?? 0) + 1;
+    this.seq.set(session, seq);
+    const { now: at } = this;
+    this.apply({
+      kind: "result",
+      at,
+      session,
+      assignment,
+      seq,
+      outputs,
+      commitment: commitment(outputs),
+      computeMs: 1,
+    });
+  }
+
+  /** Answers everything that is on its way until the hub asks for nothing more. */
+  drain(): void {
+    for (let effect = this.pending.shift(); effect; effect = this.pending.shift()) this.react(effect);
+    for (const [session, seq] of this.seq)
+      if (seq > 0) this.apply({ kind: "chain.signed", at: this.now, session, seq });
+    if (this.pending.length > 0) this.drain();
+  }
+
+  /** Tamperers do not collude: each has a wrong answer of its own. */
+  factor(session: SessionId): number {
+    return 3 + [...this.behaviours.keys()].indexOf(session);
+  }
+
+  react(effect: HubEffect): void {
+    this.now += 1;
+    const at = this.now;
+    if (effect.kind === "prepare") {
+      const outputs = model.golden.map((vector) => vector.outputs);
+      this.apply({
+        kind: "miner.prepared",
+        at,
+        session: effect.session,
+        model: effect.model,
+        outputs,
+        loadMs: 1,
+        runMs: 1,
+      });
+    } else if (effect.kind === "run-reference") {
+      const outputs = [y(scalarOf(effect.inputs[0] as Tensor))];
+      this.apply({ kind: "reference.done", at, task: effect.task, outputs, commitment: commitment(outputs), runMs: 1 });
+    } else if (effect.kind === "assign") {
+      for (const { assignment, inputs } of effect.items) {
+        const behaviour = this.behaviours.get(effect.session);
+        if (behaviour === "silent") continue;
+        this.answer(effect.session, assignment, [
+          y(scalarOf(inputs[0] as Tensor), behaviour === "tampers" ? this.factor(effect.session) : 2),
+        ]);
+      }
+    }
+  }
+
+  tick(ms: number): void {
+    for (let left = ms; left > 0; left -= 100) {
+      this.now += 100;
+      this.apply({ kind: "tick", at: this.now });
+    }
+  }
+
+  rightAnswer(task: TaskId, value = 3): void {
+    const reply = this.replies.get(task);
+    expect(reply?.ok, JSON.stringify(reply)).toBe(true);
+    if (reply?.ok) expect(scalarOf(reply.outputs[0] as Tensor)).toBe(value * 2);
+  }
+}
+
+describe("hub.step", () => {
+  it("answers from the reference node when no miner is there", () => {
+    const world = new World();
+    const task = world.submit("a");
+    world.drain();
+    world.rightAnswer(task);
+    expect(world.done[0]).toMatchObject({
+      task,
+      basis: "reference",
+      executions: [{ by: "reference", accepted: true }],
+    });
+  });
+
+  it("checks a miner's result by another owner or by the reference node, and settles once signed", () => {
+    const world = new World(7);
+    world.join("a");
+    world.join("b");
+    world.drain();
+    const tasks = Array.from({ length: 40 }, (_, i) => world.submit(`${i}`));
+    world.drain();
+    for (const task of tasks) world.rightAnswer(task);
+    expect(world.done).toHaveLength(40);
+    const bases = world.done.map((fact) => fact.basis);
+    expect(bases).toContain("checked");
+    expect(bases).toContain("reference");
+    for (const fact of world.done) {
+      expect(fact.executions).toHaveLength(2);
+      expect(new Set(fact.executions.map((execution) => execution.by)).size).toBe(2);
+      expect(fact.executions.every((execution) => execution.accepted && execution.signed)).toBe(true);
+    }
+  });
+
+  it("does not settle before the signature, and pays nothing that stays unsigned", () => {
+    const world = new World();
+    const session = world.join("a");
+    world.drain();
+    const task = world.submit("one");
+    for (let effect = world.pending.shift(); effect; effect = world.pending.shift()) world.react(effect);
+    world.rightAnswer(task);
+    expect(world.done).toHaveLength(0);
+    world.apply({ kind: "miner.lost", at: world.now, session });
+    world.tick(31_000);
+    expect(world.done[0]?.executions[0]).toMatchObject({ by: "own_a", accepted: true, signed: false });
+  });
+
+  it("never returns a tampered result; the tamperer's trust falls until it is suspended", () => {
+    const world = new World(3);
+    const cheat = world.join("cheat", "tampers");
+    const honest = world.join("honest");
+    world.drain();
+    const standing = (session: SessionId) =>
+      world.state.roster.sessions.get(session)?.standing as never as Parameters<typeof trustOf>[0];
+    for (let i = 0; i < 60; i++) {
+      const task = world.submit(`${i}`, i % 5 === 0 ? "quorum-3" : "verified", i + 1);
+      world.drain();
+      world.rightAnswer(task, i + 1);
+    }
+    expect(trustOf(standing(cheat))).toBeLessThan(0.3);
+    expect(standing(cheat).suspended).toBe(true);
+    expect(trustOf(standing(honest))).toBeGreaterThan(0.9);
+    for (const fact of world.done) {
+      for (const execution of fact.executions) if (execution.by === "own_cheat") expect(execution.accepted).toBe(false);
+    }
+    expect(world.work.every((line) => line.owner === "own_cheat" && line.outcome === "refuted")).toBe(true);
+  });
+
+  it("delivers fast answers at once; a refuted one ends as failed with its hold voided", () => {
+    const world = new World(2);
+    world.join("cheat", "tampers");
+    world.drain();
+    const task = world.submit("x", "fast");
+    world.react(world.pending.shift() as HubEffect);
+    expect(world.replies.get(task)).toMatchObject({ ok: true, basis: "pending" });
+    world.drain();
+    expect(world.voided).toEqual([task]);
+    expect(world.done).toHaveLength(0);
+  });
+
+  it("reassigns work of a silent miner after its lease, and of a lost one after its grace", () => {
+    const world = new World(5);
+    world.join("silent", "silent");
+    world.drain();
+    const first = world.submit("first");
+    world.drain();
+    const quick = world.join("quick");
+    world.drain();
+    expect(world.replies.has(first)).toBe(false);
+    world.tick(11_000);
+    world.drain();
+    world.rightAnswer(first);
+    world.behaviours.set(quick, "silent");
+    const second = world.submit("second");
+    const held = [...world.state.assignments.values()].find((assignment) => assignment.task === second);
+    world.pending = [];
+    world.apply({ kind: "miner.lost", at: world.now, session: held?.session as SessionId });
+    world.tick(3_100);
+    world.behaviours.set(quick, "honest");
+    for (const [session] of world.behaviours) world.behaviours.set(session, "honest");
+    world.drain();
+    world.rightAnswer(second);
+  });
+
+  it("keeps the work of a miner that comes back within its grace", () => {
+    const world = new World();
+    const before = world.join("a");
+    world.drain();
+    const task = world.submit("one");
+    const assign = world.pending.find((effect) => effect.kind === "assign") as Extract<HubEffect, { kind: "assign" }>;
+    world.pending = [];
+    world.apply({ kind: "miner.lost", at: world.now, session: before });
+    world.now += 500;
+    const after = world.join("a");
+    const kept = world.kept.at(-1);
+    const assignment = assign.items[0]?.assignment as AssignmentId;
+    expect(kept).toMatchObject({ session: after, assignments: [assignment] });
+    world.answer(after, assignment, [y(3)]);
+    world.drain();
+    world.rightAnswer(task);
+  });
+
+  it("hedges a straggler that would miss its deadline", () => {
+    const world = new World(9);
+    const slow = world.join("slow", "silent");
+    world.drain();
+    world.state.hedgeAllowance = 1;
+    const task = world.submit("one");
+    world.drain();
+    const assignment = [...world.state.assignments.values()][0];
+    if (assignment) assignment.leaseEndsAt = Number.POSITIVE_INFINITY;
+    world.join("quick");
+    world.drain();
+    world.tick(10_500);
+    world.drain();
+    world.rightAnswer(task);
+    expect(world.done[0]?.executions[0]).toMatchObject({ by: "own_quick", role: "hedge" });
+    expect(world.state.roster.sessions.get(slow)?.assignments.size).toBe(0);
+  });
+
+  it("fails a task at its deadline with its hold voided, and cancels at the caller's word", () => {
+    const world = new World();
+    world.join("silent", "silent");
+    world.drain();
+    const late = world.submit("late");
+    const gone = world.submit("gone");
+    world.drain();
+    world.apply({ kind: "task.cancelled", at: world.now, task: gone });
+    expect(world.replies.get(gone)).toMatchObject({ ok: false, error: { code: "cancelled" } });
+    world.state.models.set(model.key, { ...model, referenceMs: null });
+    world.tick(20_100);
+    expect(world.replies.get(late)).toMatchObject({ ok: false, error: { code: "deadline-missed" } });
+    expect(new Set(world.voided)).toEqual(new Set([late, gone]));
+    expect(world.state.assignments.size).toBe(0);
+  });
+
+  it("gives a model only to miners whose known answers match", () => {
+    const world = new World();
+    const session = world.join("broken");
+    const prepare = world.pending.shift() as HubEffect;
+    world.pending = [];
+    expect(prepare.kind).toBe("prepare");
+    world.apply({
+      kind: "miner.prepared",
+      at: world.now,
+      session,
+      model: model.key,
+      outputs: [[y(2, 2.1)]],
+      loadMs: 1,
+      runMs: 1,
+    });
+    expect(world.state.roster.able(model.key)).toHaveLength(0);
+    expect(world.refused[0]).toMatchObject({ event: "prepared", error: { code: "wrong-outputs" } });
+  });
+
+  it("refuses wrong, repeated, foreign and unknown results without changing anything", () => {
+    const world = new World(4);
+    const a = world.join("a", "silent");
+    world.drain();
+    world.submit("one");
+    const assignment = [...world.state.assignments.keys()][0] as AssignmentId;
+    const b = world.join("b", "silent");
+    world.drain();
+    const before = world.state.assignments.size;
+    world.answer(b, assignment, [y(3)]);
+    world.answer(a, "a_nobody" as AssignmentId, [y(3)]);
+    world.answer(a, assignment, [tensorOf("y", "float32", [2], Float32Array.of(6, 6))]);
+    world.answer(a, assignment, [tensorOf("z", "float32", [1], Float32Array.of(6))]);
+    expect(world.state.assignments.size).toBe(before);
+    world.answer(a, assignment, [y(3)]);
+    world.answer(a, assignment, [y(3)]);
+    expect(world.refused.map((refusal) => refusal.error.code)).toEqual([
+      "not-your-assignment",
+      "unknown-assignment",
+      "wrong-outputs",
+      "wrong-outputs",
+      "duplicate-result",
+    ]);
+  });
+
+  it("batches what waits together and keeps two messages in flight per slot", () => {
+    const world = new World(6);
+    const only = world.join("only");
+    world.drain();
+    for (let i = 0; i < 30; i++) world.submit(`${i}`);
+    const assigns = world.pending.filter((effect) => effect.kind === "assign");
+    expect(assigns.length).toBe(2);
+    world.react(world.pending.shift() as HubEffect);
+    const next = world.pending.filter((effect) => effect.kind === "assign").at(-1);
+    expect(next?.items.length).toBe(8);
+    expect(world.state.roster.sessions.get(only)?.messages.size).toBeLessThanOrEqual(2);
+    world.drain();
+    expect(world.done).toHaveLength(30);
+  });
+
+  it("holds its invariants through 200 random lives", () => {
+    for (let seed = 1; seed <= 200; seed++) randomLife(seed);
+  });
+});
+
+/** Random arrivals, losses, returns, silence and tampering; at the end everyone is answered, rightly, once. */
+function randomLife(seed: number): void {
+  const world = new World(seed);
+  const rng = seededRng(seed * 7919);
+  const sessions: SessionId[] = [];
+  const tasks: { id: TaskId; level: string; value: number }[] = [];
+  for (let i = 0; i < 150; i++) {
+    const dice = rng.next();
+    if (dice < 0.08) {
+      const behaviour = (["honest", "honest", "honest", "tampers", "silent"] as const)[nextInt(rng, 5)] as Behaviour;
+      sessions.push(
+        world.join(`n${nextInt(rng, 8)}`, behaviour, rng.next() < 0.5 ? null : `203.0.${nextInt(rng, 9)}.0/24`),
+      );
+    } else if (dice < 0.13 && sessions.length > 0) {
+      world.apply({ kind: "miner.lost", at: world.now, session: sessions[nextInt(rng, sessions.length)] as SessionId });
+    } else if (dice < 0.6) {
+      const level = (["fast", "verified", "quorum-3"] as const)[nextInt(rng, 3)] as "fast" | "verified" | "quorum-3";
+      const value = 1 + nextInt(rng, 9);
+      tasks.push({ id: world.submit(`${seed}_${i}`, level, value), level, value });
+    } else if (dice < 0.65) world.tick(400);
+    else {
+      for (let n = 0; n < 4 && world.pending.length > 0; n++) {
+        const [effect] = world.pending.splice(nextInt(rng, world.pending.length), 1);
+        world.react(effect as HubEffect);
+      }
+    }
+  }
+  for (let round = 0; round < 24; round++) {
+    world.drain();
+    world.tick(10_000);
+  }
+  const context = `seed ${seed}`;
+  expect(world.state.tasks.size, context).toBe(0);
+  expect(world.state.assignments.size, context).toBe(0);
+  expect(world.state.queue.size, context).toBe(0);
+  expect(world.state.referenceInFlight, context).toBe(0);
+  const settled = new Set(world.done.map((fact) => fact.task));
+  expect(settled.size, context).toBe(world.done.length);
+  for (const { id, level, value } of tasks) {
+    expect(world.replies.has(id), `${context}: ${id} is answered`).toBe(true);
+    expect(settled.has(id), `${context}: ${id} is settled or voided`).toBe(!world.voided.includes(id));
+    const reply = world.replies.get(id);
+    if (reply?.ok && level !== "fast") expect(scalarOf(reply.outputs[0] as Tensor), context).toBe(value * 2);
+  }
+  for (const fact of world.done) {
+    expect(
+      fact.executions.some((execution) => execution.accepted),
+      context,
+    ).toBe(true);
+    const owners = fact.executions.map((execution) => execution.by);
+    expect(new Set(owners).size, `${context}: no owner twice`).toBe(owners.length);
+  }
+}
