@@ -4,7 +4,7 @@ import { limits } from "../../shared/limits.ts";
 import type { Millis } from "../../shared/time.ts";
 import { type Assignment, expectedMs, type MinerSession, noteSlow } from "./roster.ts";
 import { prepareModels } from "./scheduler.ts";
-import { closeAssignment, endWithout, enqueue, move, type OpenTask, type Step } from "./state.ts";
+import { closeAssignment, endWithout, enqueue, move, type OpenTask, recall, type Step } from "./state.ts";
 import { askReference, mayRun, settleIfSigned } from "./verification.ts";
 
 /**
@@ -72,9 +72,12 @@ export function giveBack(step: Step, assignment: Assignment, why: string): void 
     const message = `${task.attempts} miners gave this request up; the last because: ${why}`;
     return endWithout(step, task, "failed", failure("execution-failed", message));
   }
-  const lost = task.state === "assigned" && task.live.size === 0;
-  if (lost) move(step, task, "queued", `${assignment.role} came back: ${why}`);
-  if (assignment.role === "hedge" || (assignment.role === "primary" && !lost)) return;
+  if (task.state === "assigned") {
+    if (task.live.size > 0) return; // the straggler's hedge, or the hedge's straggler, still runs
+    recall(step, task);
+    move(step, task, "queued", `${assignment.role} came back: ${why}`);
+    return enqueue(step, task, "primary", true);
+  }
   const checks = assignment.role === "check" || assignment.role === "third";
   if (checks && task.attempts >= CHECK_ATTEMPTS && task.reference === "unused") {
     return askReference(step, task, "checkers were lost");
