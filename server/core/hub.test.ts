@@ -71,7 +71,7 @@ class World {
 
   apply(event: HubEvent): void {
     this.now = Math.max(this.now, event.at);
-    for (const effect of step(this.state, event, this.rng).effects) {
+    for (const effect of step(this.state, [event], this.rng).effects) {
       if (effect.kind === "reply") {
         expect(this.replies.has(effect.outcome.task), "a caller is answered once").toBe(false);
         this.replies.set(effect.outcome.task, effect.outcome.result);

@@ -31,12 +31,16 @@ export interface StepResult {
 }
 
 /**
- * The hub, one event at a time: the one place of control flow. Pure but for the state it is given; the same state, events
- * and seed give the same effects on every machine, so the simulator runs this very code.
+ * The hub's one place of control flow: applies the events that arrived together, looks at what time has changed, then
+ * hands out work (after all of them, so that requests that came together can share a message). Pure but for the state it
+ * is given: the same state, events and seed give the same effects everywhere, so the simulator runs this very code.
  */
-export function step(state: HubState, event: HubEvent, rng: Rng): StepResult {
-  const current: Step = { state, now: event.at, out: [] };
-  apply(current, event, rng);
+export function step(state: HubState, events: readonly HubEvent[], rng: Rng): StepResult {
+  const current: Step = { state, now: 0, out: [] };
+  for (const event of events) {
+    current.now = Math.max(current.now, event.at);
+    apply(current, event, rng);
+  }
   sweep(current);
   schedule(current, rng);
   return { effects: current.out, wakeAt: nextWake(current) };

@@ -1,0 +1,326 @@
+import { createHash } from "node:crypto";
+import { failure, type TabgridError } from "../shared/errors.ts";
+import { type OwnerId, receiptOf, type TaskId } from "../shared/ids.ts";
+import { limits } from "../shared/limits.ts";
+import type { Nano } from "../shared/money.ts";
+import type { WorkLine } from "../shared/protocol.ts";
+import type { Rng } from "../shared/random.ts";
+import { assert, type Result } from "../shared/result.ts";
+import type { Tensor } from "../shared/tensor.ts";
+import type { Clock, Millis } from "../shared/time.ts";
+import type { CheckDone, HubEffect, HubEvent, Standing, TaskOutcome, TaskSpec, VerdictBasis } from "./core/events.ts";
+import { step } from "./core/hub.ts";
+import type { HubState } from "./core/state.ts";
+import type { TaskState } from "./core/task.ts";
+import { expireHold, voidHold } from "./economy/holds.ts";
+import type { Sha256, Transfer } from "./economy/ledger.ts";
+import { receiptBatch, receiptLeaf } from "./economy/receipts.ts";
+import { commonsRevenue, type PayLine, settle } from "./economy/revenue.ts";
+import type { MinerEffect } from "./sockets/miners.ts";
+import type { Batch, Store, TaskRecord } from "./store/store.ts";
+
+/**
+ * The loop around the core (../shared/design.md section 5): drain what has arrived, set the prices of new requests aside,
+ * step each event, commit all durable effects in one transaction, then send. What waits while a commit runs becomes the
+ * next batch, so load makes commits larger, not more frequent. It owns the hub's only timer. A failed commit is fatal:
+ * the state has moved on, so the process ends and starts again from the store.
+ */
+
+export interface RuntimeOptions {
+  state: HubState;
+  rng: Rng;
+  store: Store;
+  clock: Clock;
+  /** Signs the preimage of a receipt root, base64url. */
+  sign(preimage: Uint8Array): string;
+  /** SHA-256 over a model's files, part of every receipt. */
+  filesHash(model: string): string | undefined;
+  runReference(
+    model: string,
+    inputs: Tensor[],
+  ): Promise<Result<{ outputs: Tensor[]; commitment: string; runMs: number }, string>>;
+  fatal(error: unknown): void;
+}
+
+/** What people watch: called after each commit with what it changed. */
+export interface Observer {
+  committed(change: Change): void;
+}
+
+export interface Change {
+  at: Millis;
+  tasks: ReadonlySet<LiveTask>;
+  settled: readonly CheckDone[];
+  transfers: readonly Transfer[];
+  pay: ReadonlyMap<OwnerId, readonly WorkLine[]>;
+  standings: readonly Standing[];
+  referenceRuns: number;
+}
+
+/** An open task as people see it; the record that outlives it is made from this. */
+export interface LiveTask {
+  spec: TaskSpec;
+  state: TaskState;
+  basis: VerdictBasis | null;
+  submittedAt: Millis;
+  endedAt: Millis | null;
+  error: TabgridError | null;
+  timeline: { at: Millis; what: string }[];
+  reply: (outcome: TaskOutcome["result"]) => void;
+}
+
+const BATCH_MAX = 4_096;
+const ended: ReadonlySet<TaskState> = new Set(["settled", "failed", "cancelled", "expired"]);
+
+export const sha256: Sha256 = (...parts) => {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest();
+};
+
+export class Runtime {
+  readonly live = new Map<TaskId, LiveTask>();
+  readonly observers = new Set<Observer>();
+  deliver: (effect: MinerEffect) => void = () => {};
+  readonly #options: RuntimeOptions;
+  #inbox: HubEvent[] = [];
+  #running = false;
+  #timer: NodeJS.Timeout | null = null;
+  #pool: Nano;
+  #idle: (() => void)[] = [];
+
+  /** `pool` is the verification pool's balance at start. */
+  constructor(options: RuntimeOptions, pool: Nano) {
+    this.#options = options;
+    this.#pool = pool;
+  }
+
+  report(event: HubEvent): void {
+    this.#inbox.push(event);
+    this.#kick();
+  }
+
+  /** Resolves with the caller's answer; for `fast` that is before the verdict. */
+  submit(spec: TaskSpec): Promise<TaskOutcome["result"]> {
+    const at = this.#options.clock.now();
+    return new Promise((reply) => {
+      this.live.set(spec.task, {
+        spec,
+        state: "queued",
+        basis: null,
+        submittedAt: at,
+        endedAt: null,
+        error: null,
+        timeline: [],
+        reply,
+      });
+      this.report({ kind: "task.submitted", at, spec });
+    });
+  }
+
+  /** Resolves when everything that was reported is committed and sent. */
+  settled(): Promise<void> {
+    if (!this.#running && this.#inbox.length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  async close(): Promise<void> {
+    if (this.#timer) clearTimeout(this.#timer);
+    await this.settled();
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #kick(): void {
+    if (this.#running) return;
+    this.#running = true;
+    setImmediate(() => {
+      this.#loop().catch((error) => this.#options.fatal(error));
+    });
+  }
+
+  async #loop(): Promise<void> {
+    while (this.#inbox.length > 0) {
+      const events = this.#inbox.splice(0, BATCH_MAX);
+      await this.#turn(await this.#afterHolds(events));
+    }
+    this.#running = false;
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  /** Sets prices aside; requests that their customer cannot pay are answered here and never reach the core. */
+  async #afterHolds(events: HubEvent[]): Promise<HubEvent[]> {
+    const specs = events.flatMap((event) => (event.kind === "task.submitted" ? [event] : []));
+    if (specs.length === 0) return events;
+    const outcomes = await this.#options.store.hold(
+      specs.map(({ at, spec }) => ({ task: spec.task, customer: spec.customer, amount: spec.price, at })),
+    );
+    const refused = new Set<TaskId>();
+    for (const [index, outcome] of outcomes.entries()) {
+      const spec = (specs[index] as (typeof specs)[number]).spec;
+      if (outcome === "held") continue;
+      refused.add(spec.task);
+      const message = `the balance does not cover the price of ${spec.price / 1000n} µUSDC`;
+      this.live
+        .get(spec.task)
+        ?.reply({ ok: false, error: failure("insufficient-balance", message, { field: "balance" }) });
+      this.live.delete(spec.task);
+    }
+    if (refused.size === 0) return events;
+    return events.filter((event) => event.kind !== "task.submitted" || !refused.has(event.spec.task));
+  }
+
+  async #turn(events: HubEvent[]): Promise<void> {
+    if (events.length === 0) return;
+    const { effects, wakeAt } = step(this.#options.state, events, this.#options.rng);
+    const { batch, change } = this.#durable(effects);
+    if (batch) await this.#options.store.commit(batch);
+    this.#send(effects);
+    for (const task of change.tasks) if (ended.has(task.state)) this.live.delete(task.spec.task);
+    for (const observer of this.observers) observer.committed(change);
+    this.#sleep(wakeAt);
+  }
+
+  /** Gathers what must be committed: ended tasks, postings, receipts, standings. */
+  #durable(effects: readonly HubEffect[]): { batch: Batch | null; change: Change } {
+    const at = this.#options.clock.now();
+    const transfers: Transfer[] = [];
+    const leaves: { receipt: ReturnType<typeof receiptOf>; leaf: string }[] = [];
+    const standings = new Map<OwnerId, Standing>();
+    const changed = new Set<LiveTask>();
+    const facts: CheckDone[] = [];
+    const pay = new Map<OwnerId, WorkLine[]>();
+    const addPay = (owner: OwnerId, line: WorkLine) => pay.set(owner, [...(pay.get(owner) ?? []), line]);
+    let referenceRuns = 0;
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case "task-changed": {
+          const task = this.live.get(effect.task);
+          if (!task) break;
+          task.state = effect.state;
+          task.timeline.push({ at: effect.at, what: effect.what });
+          if (ended.has(effect.state)) task.endedAt = effect.at;
+          changed.add(task);
+          break;
+        }
+        case "void-hold": {
+          const task = this.live.get(effect.task);
+          assert(task, `hold of ${effect.task} voided, but the task is not open`);
+          const { customer, price } = task.spec;
+          const end = task.state === "expired" ? expireHold : voidHold;
+          transfers.push(end({ task: effect.task, customer, amount: price }, at));
+          break;
+        }
+        case "check-done": {
+          const { transfer, lines } = this.#settle(effect.fact);
+          transfers.push(transfer);
+          const leaf = receiptLeaf(effect.fact, transfer, this.#options.filesHash(effect.fact.model));
+          leaves.push({ receipt: receiptOf(effect.fact.task), leaf });
+          facts.push(effect.fact);
+          const task = this.live.get(effect.fact.task);
+          if (task) task.basis = effect.fact.basis;
+          for (const { owner, amount, ...line } of lines) {
+            addPay(owner, { ...line, model: effect.fact.model, at, amount: amount.toString() });
+          }
+          break;
+        }
+        case "work": {
+          const { assignment, model, role, outcome, reason } = effect;
+          addPay(effect.owner, { assignment, model, role, at, outcome, amount: "0", reason });
+          break;
+        }
+        case "standing":
+          standings.set(effect.standing.owner, effect.standing);
+          break;
+        case "reply": {
+          const task = this.live.get(effect.outcome.task);
+          if (task && !effect.outcome.result.ok) task.error = effect.outcome.result.error;
+          break;
+        }
+        case "run-reference":
+          referenceRuns++;
+      }
+    }
+    const records = [...changed].filter((task) => ended.has(task.state)).map(recordOf);
+    const change = {
+      at,
+      tasks: changed,
+      settled: facts,
+      transfers,
+      pay,
+      standings: [...standings.values()],
+      referenceRuns,
+    };
+    if (records.length === 0 && transfers.length === 0 && standings.size === 0) return { batch: null, change };
+    const batch: Batch = { tasks: records, transfers, standings: change.standings };
+    if (leaves.length > 0) batch.receipts = receiptBatch(leaves, at, this.#options.sign, sha256);
+    return { batch, change };
+  }
+
+  #settle(fact: CheckDone): { transfer: Transfer; lines: PayLine[] } {
+    const settled = settle(fact, commonsRevenue, this.#pool, sha256);
+    assert(settled.ok, `a published model's shares are valid, yet: ${settled.ok ? "" : settled.error.message}`);
+    this.#pool += settled.value.poolGain;
+    return { transfer: settled.value.transfer, lines: settled.value.pay };
+  }
+
+  #send(effects: readonly HubEffect[]): void {
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case "prepare":
+        case "assign":
+        case "cancel":
+        case "refuse":
+        case "kept":
+        case "disconnect":
+          this.deliver(effect);
+          break;
+        case "reply":
+          this.live.get(effect.outcome.task)?.reply(effect.outcome.result);
+          break;
+        case "run-reference":
+          this.#runReference(effect.task, effect.model, effect.inputs);
+      }
+    }
+  }
+
+  #runReference(task: TaskId, model: string, inputs: Tensor[]): void {
+    this.#options.runReference(model, inputs).then(
+      (run) => {
+        const at = this.#options.clock.now();
+        if (run.ok) this.report({ kind: "reference.done", at, task, ...run.value });
+        else this.report({ kind: "reference.failed", at, task, reason: run.error });
+      },
+      (error) => this.#options.fatal(error),
+    );
+  }
+
+  #sleep(wakeAt: Millis | null): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (wakeAt === null) return;
+    const delay = Math.max(0, wakeAt - this.#options.clock.now());
+    this.#timer = setTimeout(() => this.report({ kind: "tick", at: this.#options.clock.now() }), delay);
+  }
+}
+
+function recordOf(task: LiveTask): TaskRecord {
+  const { spec, state, basis, submittedAt, endedAt, error, timeline } = task;
+  return {
+    task: spec.task,
+    customer: spec.customer,
+    model: spec.model,
+    level: spec.level,
+    state,
+    basis,
+    price: spec.price,
+    work: spec.work,
+    submittedAt,
+    endedAt,
+    error,
+    timeline: timeline.slice(0, TIMELINE_MAX),
+  };
+}
+
+/** A task that is given back again and again must not grow its record without end. */
+const TIMELINE_MAX = 4 * limits.slotsMax;
