@@ -17,6 +17,7 @@ import type { Standing, VerdictBasis } from "../core/events.ts";
 import type { TaskState } from "../core/task.ts";
 import type { Hold } from "../economy/holds.ts";
 import type { Transfer } from "../economy/ledger.ts";
+import type { ReceiptBatch } from "../economy/receipts.ts";
 import type { AccountView, Page, Paged, ReceiptView, TransferView } from "../gateway.ts";
 
 /**
@@ -116,14 +117,6 @@ export interface TaskRecord {
   endedAt: Millis | null;
   error: TabgridError | null;
   timeline: { at: Millis; what: string }[];
-}
-
-/** Leaves of one Merkle tree in their order, its root (hex) and the hub's signature over it (base64url). */
-export interface ReceiptBatch {
-  root: string;
-  signature: string;
-  at: Millis;
-  leaves: readonly { receipt: ReceiptId; leaf: string }[];
 }
 
 export type StoredReceipt = Omit<ReceiptView, "hubKey">;

@@ -1,0 +1,42 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { commonsTariff, executionsPriced, priceOf, serviceLevels, vwuOf } from "./pricing.ts";
+
+const work = fc.bigInt(1_000n, 10n ** 18n);
+const tariff = fc.record({ nanoPerGflop: fc.bigInt(1n, 10n ** 9n), difficultyPpm: fc.bigInt(1n, 10n ** 9n) });
+
+describe("priceOf", () => {
+  it("asks 0.02 µUSDC per GFLOP in commons, rounded up to whole µUSDC once, at least one", () => {
+    expect(priceOf(1_000n, "fast", commonsTariff)).toBe(1_000n);
+    expect(priceOf(50_000_000_000n, "fast", commonsTariff)).toBe(1_000n);
+    expect(priceOf(50_000_000_001n, "fast", commonsTariff)).toBe(2_000n);
+    expect(priceOf(50_000_000_000n, "verified", commonsTariff)).toBe(2_000n);
+    expect(priceOf(25_000_000_000n, "verified", commonsTariff)).toBe(1_000n);
+    expect(priceOf(5_000_000_000_000n, "quorum-3", commonsTariff)).toBe(300_000n);
+  });
+
+  it("prices the executions of each level", () => {
+    expect(serviceLevels.map(executionsPriced)).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  it("is whole µUSDC, covers the exact price by less than one µUSDC, and never falls as work grows", () => {
+    fc.assert(
+      fc.property(work, work, tariff, fc.constantFrom(...serviceLevels), (one, more, rate, level) => {
+        const price = priceOf(one, level, rate);
+        const exact = one * rate.nanoPerGflop * rate.difficultyPpm * BigInt(executionsPriced(level));
+        const scale = 10n ** 15n;
+        expect(price % 1_000n).toBe(0n);
+        expect(price * scale >= exact).toBe(true);
+        expect(price === 1_000n || (price - 1_000n) * scale < exact).toBe(true);
+        expect(priceOf(one + more, level, rate) >= price).toBe(true);
+      }),
+    );
+  });
+});
+
+describe("vwuOf", () => {
+  it("is work times difficulty", () => {
+    expect(vwuOf(1_000_000n, commonsTariff)).toBe(1_000_000n);
+    expect(vwuOf(1_000_000n, { nanoPerGflop: 20n, difficultyPpm: 1_500_000n })).toBe(1_500_000n);
+  });
+});
