@@ -18,6 +18,8 @@ export interface MinerSettings {
   diskBytes: number;
   /** Ask WebGPU first; `wasm` never touches the GPU. `software` also accepts the software adapter (for tests). */
   runtime: "webgpu" | "wasm" | "software";
+  /** Compute on the processor (WASM) what WebGPU cannot: no adapter, an operator it lacks, too little memory. */
+  wasmFallback: boolean;
   slots: number;
 }
 
@@ -29,8 +31,12 @@ export const defaultSettings: MinerSettings = {
   hours: [0, 0],
   diskBytes: 4 * 1024 ** 3,
   runtime: "webgpu",
+  wasmFallback: true,
   slots: 1,
 };
+
+/** IndexedDB of the miner; named here so that the page can ask whether it exists without loading Dexie. */
+export const DATABASE_NAME = "tabgrid";
 
 /** What only the page can see; null where the browser does not tell. */
 export interface PageSignals {
