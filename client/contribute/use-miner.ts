@@ -36,6 +36,12 @@ export function useMiner({ remote, consent, watchSignals }: MinerConnection): Mi
     call().catch((error: unknown) => setFault(error instanceof Error ? error.message : String(error)));
   }, []);
 
+  const watch = useCallback(() => {
+    unwatch.current?.();
+    // A signal that did not arrive says that the worker died; the connection revives it and sends the latest again.
+    unwatch.current = watchSignals((signals) => void remote.signals(signals).catch(() => undefined));
+  }, [remote, watchSignals]);
+
   const begin = useCallback(
     (with_: MinerSettings) =>
       attempt(async () => {
@@ -44,11 +50,11 @@ export function useMiner({ remote, consent, watchSignals }: MinerConnection): Mi
             globalThis.tabgridView = next;
             setView(next);
           });
-          unwatch.current = watchSignals((signals) => attempt(() => remote.signals(signals)));
+          watch();
         }
         await remote.start(with_);
       }),
-    [remote, watchSignals, attempt],
+    [remote, watch, attempt],
   );
 
   const resumed = useRef(false);
@@ -68,7 +74,10 @@ export function useMiner({ remote, consent, watchSignals }: MinerConnection): Mi
     configure: (change) => {
       const next = { ...settings, ...change };
       setSettings(next);
-      if (view) attempt(() => remote.configure(next));
+      if (!view) return;
+      attempt(() => remote.configure(next));
+      // Idle detection was granted only now, and a watch asks for permissions when it begins.
+      if (change.pauseWhenActive) watch();
     },
     command: (name) => attempt(() => remote[name]()),
   };

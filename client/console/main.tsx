@@ -1,0 +1,14 @@
+import { createRoot } from "react-dom/client";
+import { App } from "./app.tsx";
+import { connectConsole } from "./connection.ts";
+import { entriesOf } from "./ledger-entries.ts";
+import { forgetToken, keepToken, takeToken } from "./operator-token.ts";
+
+createRoot(document.getElementById("root") as HTMLElement).render(
+  <App
+    firstToken={takeToken()}
+    hub={{ connect: connectConsole, entriesOf }}
+    onAccepted={keepToken}
+    onRefused={forgetToken}
+  />,
+);
