@@ -4,7 +4,7 @@
  */
 import { randomInt } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cac } from "cac";
@@ -121,7 +121,7 @@ function readImages(path: string | undefined): Result<{ source: string; next: ()
   const images = read.value;
   if (images.length === 0) return err(`${file} holds no images.`);
   const next = () => images[Math.floor(rng.next() * images.length)] as DigitImage;
-  return ok({ source: `from ${file}`, next });
+  return ok({ source: `from ${relative(process.cwd(), file)}`, next });
 }
 
 /** Sends at the given rate whatever the answers take, up to a bound; returns the sentence of a fatal failure, if any. */
