@@ -34,7 +34,13 @@ export const consoleMinerSchema = z.object({
   trust: z.number(),
   inFlight: z.number(),
   slots: z.number(),
-  models: z.array(z.object({ model: z.string(), state: z.enum(["preparing", "admitted", "refused"]), serviceMs: z.number().nullable() })),
+  models: z.array(
+    z.object({
+      model: z.string(),
+      state: z.enum(["preparing", "admitted", "refused"]),
+      serviceMs: z.number().nullable(),
+    }),
+  ),
   accepted: z.number(),
   refuted: z.number(),
   /** held + available, nano-USDC. */

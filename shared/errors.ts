@@ -69,7 +69,11 @@ export interface TabgridError {
   retryAfter?: number;
 }
 
-export function failure(code: ErrorCode, message: string, detail: Omit<TabgridError, "code" | "message"> = {}): TabgridError {
+export function failure(
+  code: ErrorCode,
+  message: string,
+  detail: Omit<TabgridError, "code" | "message"> = {},
+): TabgridError {
   return { code, message, ...detail };
 }
 

@@ -254,6 +254,15 @@ describe("working", () => {
     expect(ofKind(miner.after(1), "run")).toHaveLength(1);
   });
 
+  it("signs 2 s after the first unsigned result, however many follow", () => {
+    const miner = readyMiner();
+    miner.assign(["a_1", "a_2"]);
+    miner.send({ kind: "ran", run: 1, done: ["a_1"], failed: [] });
+    miner.after(1_500);
+    miner.send({ kind: "ran", run: 2, done: ["a_2"], failed: [] });
+    expect(miner.after(500)).toEqual([{ kind: "sign", seq: 2 }]);
+  });
+
   it("signs the chain after 2 s, and after 64 results at once", () => {
     const miner = readyMiner(limits.assignmentsPerMessage);
     miner.assign(["a_1"]);

@@ -18,7 +18,10 @@ export const PROTOCOL_VERSION = 1;
 const anyBytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, "bytes").meta({ binary: true });
 const bytes = (length: number) =>
   z
-    .custom<Uint8Array>((value) => value instanceof Uint8Array && value.byteLength === length, `exactly ${length} bytes`)
+    .custom<Uint8Array>(
+      (value) => value instanceof Uint8Array && value.byteLength === length,
+      `exactly ${length} bytes`,
+    )
     .meta({ binary: true, bytes: length });
 const id = (prefix: string) =>
   z.string().regex(new RegExp(`^${prefix}_[A-Za-z0-9_-]{1,64}$`), `an id starting with ${prefix}_`);

@@ -61,7 +61,8 @@ export function matchSpecs(
     const field = `${at}[${index}]`;
     const spec = known.get(tensor.name);
     if (!spec) return fault("unknown-tensor", `${field}.name`, `one of ${[...known.keys()].join(", ")}`, tensor.name);
-    if (seen.has(tensor.name)) return fault("unknown-tensor", `${field}.name`, "each tensor once", `${tensor.name} twice`);
+    if (seen.has(tensor.name))
+      return fault("unknown-tensor", `${field}.name`, "each tensor once", `${tensor.name} twice`);
     seen.add(tensor.name);
     if (tensor.dtype !== spec.dtype) return fault("wrong-dtype", `${field}.datatype`, spec.dtype, tensor.dtype);
     const fits =
@@ -76,11 +77,17 @@ export function matchSpecs(
     if (!fits) return fault("wrong-shape", `${field}.shape`, show(spec.shape), show(tensor.shape));
     const bytes = byteCount(tensor);
     if (tensor.data.byteLength !== bytes) {
-      return fault("wrong-byte-count", `${field}.data`, `${bytes} bytes for ${show(tensor.shape)}`, `${tensor.data.byteLength} bytes`);
+      return fault(
+        "wrong-byte-count",
+        `${field}.data`,
+        `${bytes} bytes for ${show(tensor.shape)}`,
+        `${tensor.data.byteLength} bytes`,
+      );
     }
   }
   for (const spec of specs) {
-    if (!seen.has(spec.name)) return fault("missing-tensor", at, `a tensor named ${spec.name}`, [...seen].join(", ") || "none");
+    if (!seen.has(spec.name))
+      return fault("missing-tensor", at, `a tensor named ${spec.name}`, [...seen].join(", ") || "none");
   }
   return { ok: true, dims };
 }
