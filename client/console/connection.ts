@@ -28,10 +28,15 @@ export interface ConsoleConnection {
 
 const RETRY_MS = 2_000;
 
-export function connectConsole(token: string): ConsoleConnection {
+/** `origin` is empty for the page's own. */
+export function connectConsole(token: string, origin = ""): ConsoleConnection {
   let state: ConsoleState = { phase: "connecting", problem: null };
   const listeners = new Set<() => void>();
-  const socket: Socket<HubToConsole> = io("/console", { transports: ["websocket"], parser, auth: { token } });
+  const socket: Socket<HubToConsole> = io(`${origin}/console`, {
+    transports: ["websocket"],
+    parser,
+    auth: { token },
+  });
 
   const become = (next: ConsoleState) => {
     state = next;

@@ -16,7 +16,7 @@ type Account = Snapshot["ledger"]["accounts"][number];
 const columns: Column<Account>[] = [
   { id: "account", label: "Account", value: (row) => row.account },
   { id: "asset", label: "Asset", value: (row) => row.asset },
-  { id: "balance", label: "Balance", value: (row) => BigInt(row.balance) },
+  { id: "balance", label: "Balance", value: (row) => BigInt(row.balance), right: true },
 ];
 
 const queries = new QueryClient({ defaultOptions: { queries: { retry: false, staleTime: 5_000 } } });

@@ -30,9 +30,11 @@ export function Login({ refusal, onToken }: { refusal: string | null; onToken(to
           autoComplete="off"
           spellCheck={false}
           data-testid="token"
+          required
+          withAsterisk={false}
           autoFocus
         />
-        <Button type="submit" size="md" disabled={!token.trim()} data-testid="open">
+        <Button type="submit" size="md" data-testid="open">
           Open the console
         </Button>
         <p className="muted small">It is kept for this browser tab only.</p>

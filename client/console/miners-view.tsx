@@ -20,9 +20,9 @@ const columns: Column<ConsoleMiner>[] = [
   { id: "trust", label: "Trust", value: (miner) => miner.trust },
   { id: "inFlight", label: "In flight", value: (miner) => miner.inFlight },
   { id: "models", label: "Models", value: (miner) => miner.models.length },
-  { id: "accepted", label: "Accepted", value: (miner) => miner.accepted },
-  { id: "refuted", label: "Refuted", value: (miner) => miner.refuted },
-  { id: "earned", label: "Earned", value: (miner) => BigInt(miner.earned) },
+  { id: "accepted", label: "Accepted", value: (miner) => miner.accepted, right: true },
+  { id: "refuted", label: "Refuted", value: (miner) => miner.refuted, right: true },
+  { id: "earned", label: "Earned", value: (miner) => BigInt(miner.earned), right: true },
   { id: "connectedAt", label: "Since", value: (miner) => miner.connectedAt },
 ];
 

@@ -11,7 +11,7 @@ export function Overview({ feed }: { feed: Feed }) {
   const working = miners.filter((miner) => miner.state === "working").length;
   const ms = (value: number | null) => (value === null ? "–" : durationText(value));
   const tiles: { label: string; value: string; note: string; bad?: boolean }[] = [
-    { label: "Verified per second", value: totals.perSecond.toFixed(1), note: "mean of ten seconds" },
+    { label: "Verified / s", value: totals.perSecond.toFixed(1), note: "mean of ten seconds" },
     { label: "Latency p50", value: ms(totals.latencyP50Ms), note: "from submit to reply" },
     { label: "Latency p95", value: ms(totals.latencyP95Ms), note: "from submit to reply" },
     { label: "Miners", value: countText(miners.length), note: `${working} working` },

@@ -5,10 +5,14 @@ export function SortableHead<Row>(props: { columns: Column<Row>[]; order: Order;
   return (
     <thead>
       <tr>
-        {columns.map(({ id, label, value }) => {
+        {columns.map(({ id, label, value, right }) => {
           const sorted = order.column === id;
           return (
-            <th key={id} aria-sort={sorted ? (order.descending ? "descending" : "ascending") : undefined}>
+            <th
+              key={id}
+              className={right ? "number" : undefined}
+              aria-sort={sorted ? (order.descending ? "descending" : "ascending") : undefined}
+            >
               {value ? (
                 <button type="button" className="sort" onClick={() => onOrder(nextOrder(order, id))}>
                   {label}

@@ -3,6 +3,8 @@ export interface Column<Row> {
   label: string;
   /** Missing: the column does not sort. Decimal strings of money sort as bigint. */
   value?: (row: Row) => string | number | bigint;
+  /** Numbers stand at the right edge, under each other. */
+  right?: boolean;
 }
 
 export interface Order {

@@ -89,7 +89,7 @@ export function TasksView({ feed }: { feed: Feed }) {
 }
 
 function TaskRow({ task, now, onOpen }: { task: ConsoleTask; now: number; onOpen(): void }) {
-  const last = task.timeline.at(-1);
+  const last = task.timeline.length > 1 ? task.timeline.at(-1) : undefined;
   return (
     <tr>
       <td className="muted">

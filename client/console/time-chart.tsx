@@ -57,6 +57,16 @@ export function TimeChart({ caption, now, times, series }: TimeChartProps) {
     <figure className="chart">
       <div ref={host} role="img" aria-label={`${caption}. Now: ${last}.`} />
       {times.length < 2 ? <EmptyState title="Collecting">The line grows as the hub reports.</EmptyState> : null}
+      {series.length > 1 ? (
+        <ul className="chart-legend small" aria-hidden="true">
+          {series.map(({ label, tone, values }) => (
+            <li key={label}>
+              <i data-tone={tone} />
+              <span className="muted">{label}</span> {values.at(-1)?.toFixed(1) ?? "–"}
+            </li>
+          ))}
+        </ul>
+      ) : null}
       <details className="small">
         <summary className="muted">As a table</summary>
         <table className="data">
@@ -109,22 +119,28 @@ function optionsOf(series: Series[], width: number): UPlot.Options {
     width,
     height: HEIGHT_PX,
     cursor: { drag: { x: false, y: false } },
-    legend: { show: series.length > 1 },
+    legend: { show: false },
+    padding: [8, 12, 0, 0],
     scales: { y: { range: (_chart, _min, max) => [0, Math.max(1, (max ?? 0) * 1.15)] } },
-    axes: [axis, { ...axis, size: 44 }],
+    axes: [
+      { ...axis, size: 28, space: 72, values: (_chart, times) => times.map(minuteText) },
+      { ...axis, size: 40 },
+    ],
     series: [
-      { value: (_chart, at) => (at === null ? "–" : new Date(at * 1000).toLocaleTimeString()) },
+      {},
       ...series.map(({ label, tone, filled }) => ({
         label,
         stroke: token(`--${tone}-fill`),
         width: 2,
         points: { show: false },
         ...(filled ? { fill: token(`--${tone}-soft`) } : {}),
-        value: (_chart: UPlot, value: number | null) => value?.toFixed(1) ?? "–",
       })),
     ],
   };
 }
+
+const minuteText = (seconds: number): string =>
+  new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
 /** The canvas takes its colours when it is made, so it must know when the scheme turns. */
 function useDarkScheme(): boolean {

@@ -10,9 +10,9 @@ export function bytesText(bytes: number): string {
   return `${value < 10 && !Number.isInteger(value) ? value.toFixed(1) : Math.round(value)} ${unit}`;
 }
 
-/** A length of time in its largest fitting unit: 950 -> "950 ms", 61_000 -> "1 min 1 s". */
+/** A length of time in its largest fitting unit: 2.4 -> "2.4 ms", 61_000 -> "1 min 1 s". */
 export function durationText(durationMs: number): string {
-  if (durationMs < 10) return `${durationMs.toFixed(1)} ms`;
+  if (durationMs < 10 && !Number.isInteger(durationMs)) return `${durationMs.toFixed(1)} ms`;
   if (durationMs < 1000) return `${Math.round(durationMs)} ms`;
   const seconds = durationMs / 1000;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;

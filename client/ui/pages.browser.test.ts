@@ -1,0 +1,303 @@
+import { createReadStream, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { extname, join } from "node:path";
+import process from "node:process";
+import { gzipSync } from "node:zlib";
+import { AxePuppeteer } from "@axe-core/puppeteer";
+import react from "@vitejs/plugin-react";
+import puppeteer, { type Browser, type Page } from "puppeteer";
+import { build } from "vite";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { findChromium } from "../../server/cli/chromium.mjs";
+
+/**
+ * Both pages in a real browser, in every state that a person can meet. The story pages render the product's components
+ * from values instead of from a hub; the last part measures the product build itself.
+ *
+ * `TABGRID_SHOTS=folder` keeps a picture of each state.
+ */
+const client = join(import.meta.dirname, "..");
+const root = join(client, "..");
+const shots = process.env.TABGRID_SHOTS;
+const contents: Record<string, string> = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+};
+
+let folder: string;
+let server: Server;
+let browser: Browser;
+let page: Page;
+let problems: string[];
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "tabgrid-pages-"));
+  await build({
+    configFile: false,
+    root: client,
+    plugins: [react()],
+    logLevel: "error",
+    build: {
+      outDir: folder,
+      emptyOutDir: true,
+      target: "es2022",
+      chunkSizeWarningLimit: 1000,
+      rolldownOptions: {
+        input: [join(client, "contribute/story/index.html"), join(client, "console/story/index.html")],
+      },
+    },
+  });
+  server = createServer((request, response) => {
+    const path = new URL(request.url ?? "/", "http://localhost").pathname;
+    response.setHeader("content-type", contents[extname(path)] ?? "application/octet-stream");
+    response.setHeader("cross-origin-opener-policy", "same-origin");
+    response.setHeader("cross-origin-embedder-policy", "require-corp");
+    createReadStream(join(folder, path))
+      .on("error", () => response.writeHead(404).end())
+      .pipe(response);
+  });
+  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  const executablePath = await findChromium();
+  browser = await puppeteer.launch({ ...(executablePath ? { executablePath } : {}), args: ["--no-sandbox"] });
+  page = await browser.newPage();
+  page.on("pageerror", (error) => problems.push(String(error)));
+  page.on("console", (message) => {
+    if (message.type() === "error") problems.push(message.text());
+  });
+  if (shots) mkdirSync(shots, { recursive: true });
+});
+
+afterAll(async () => {
+  await browser?.close();
+  server?.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+type Scheme = "light" | "dark";
+
+async function open(
+  face: "contribute" | "console",
+  query: string,
+  width = 1280,
+  scheme: Scheme = "light",
+): Promise<void> {
+  problems = [];
+  await page.setViewport({ width, height: 900 });
+  await page.emulateMediaFeatures([
+    { name: "prefers-color-scheme", value: scheme },
+    { name: "prefers-reduced-motion", value: "reduce" },
+  ]);
+  await page.goto("about:blank");
+  await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/${face}/story/index.html${query}`);
+  await page.waitForSelector("main");
+}
+
+async function shoot(name: string): Promise<void> {
+  if (shots) await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
+}
+
+const textOf = (selector: string): Promise<string> => page.$eval(selector, (element) => element.textContent ?? "");
+
+async function expectAccessible(): Promise<void> {
+  const { violations } = await new AxePuppeteer(page).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]).analyze();
+  expect(violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html}`))).toEqual([]);
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  expect(overflow, "the page scrolls sideways").toBeLessThanOrEqual(0);
+  expect(problems).toEqual([]);
+}
+
+const looks = [
+  [1280, "light"],
+  [1280, "dark"],
+  [360, "light"],
+  [360, "dark"],
+] as const;
+
+/** The states that people see most are looked at large and light, small and dark; every other one in one of the four. */
+const looksOf = (common: boolean, index: number) =>
+  looks.filter((_, look) => (common ? look % 3 === 0 : look === index % 4));
+
+describe("contribute page", () => {
+  const states = [
+    "",
+    "stopped",
+    "elsewhere",
+    "connecting",
+    "preparing",
+    "ready",
+    "working",
+    "paused",
+    "draining",
+    "suspended",
+    "failed",
+  ];
+  const cases = states.flatMap((state, index) =>
+    looks
+      .filter((_, look) => (state === "" ? true : state === "working" ? look % 3 === 0 : look === index % 4))
+      .map((look) => [state, ...look] as const),
+  );
+  test.each(cases)("'%s' at %d px, %s, is accessible and fits", async (state, width, scheme) => {
+    await open("contribute", state ? `?view=${state}` : "", width, scheme);
+    await shoot(`contribute-${state || "welcome"}-${width}-${scheme}`);
+    await expectAccessible();
+  });
+
+  test("does nothing before Start, and says what Start means", async () => {
+    await open("contribute", "");
+    expect(await page.evaluate(() => globalThis.commands)).toEqual([]);
+    expect(await page.evaluate(() => globalThis.tabgridView)).toBeUndefined();
+    const described = await page.$eval('[data-testid="start"]', (button) => button.getAttribute("aria-describedby"));
+    expect(await textOf(`#${described}`)).toContain("Nothing is computed or downloaded before");
+  });
+
+  test("without WebGPU it gives the reason and the remedy", async () => {
+    await open("contribute", "?view=blocked");
+    expect(await textOf("main")).toMatch(/secure pages only.*Open this page over https/);
+  });
+
+  test("Start passes the limits that were set before it, and the view is there for programs", async () => {
+    await open("contribute", "");
+    await page.focus('[role="slider"]');
+    await page.keyboard.press("ArrowLeft");
+    await page.click('[data-testid="start"]');
+    await page.waitForSelector('[data-testid="pause"]');
+    const [start] = await page.evaluate(() => globalThis.commands);
+    expect(start).toMatch(/^start .*"duty":0\.95/);
+    expect(await page.evaluate(() => globalThis.tabgridView?.state)).toBe("ready");
+    expect(await textOf("main")).toContain("npm run demo");
+  });
+
+  test("the keyboard alone pauses, and finishes the task", async () => {
+    await open("contribute", "?view=working");
+    for (const [testId, command] of [
+      ["pause", "pause"],
+      ["finish", "finishThenStop"],
+    ] as const) {
+      await page.focus(`[data-testid="${testId}"]`);
+      await page.keyboard.press("Enter");
+      expect(await page.evaluate(() => globalThis.commands.at(-1))).toBe(command);
+    }
+  });
+
+  test("state, reason and exact money are said in words", async () => {
+    await open("contribute", "?view=paused");
+    expect(await textOf('[role="status"]')).toMatch(/Paused.*On battery/);
+    expect(await textOf('[data-testid="pause"]')).toBe("Resume");
+    await open("contribute", "?view=working");
+    expect(
+      await page.$$eval("data[title]", (amounts) => amounts.map((amount) => amount.getAttribute("title"))),
+    ).toContain("6.101020335 USDC");
+  });
+});
+
+describe("console", () => {
+  const cases = [
+    ["", ""],
+    ["?state=refused", ""],
+    ["?state=connecting", ""],
+    ["?state=mismatched", ""],
+    ["?state=empty", "#overview"],
+    ["?state=empty", "#miners"],
+    ["?state=empty", "#tasks"],
+    ["?state=empty", "#ledger"],
+    ["?state=lost", "#overview"],
+    ["?state=unbalanced", "#ledger"],
+    ["?state=live", "#overview"],
+    ["?state=live", "#miners"],
+    ["?state=live", "#tasks"],
+    ["?state=live", "#ledger"],
+  ].flatMap(([state = "", view = ""], index) =>
+    looks
+      .filter((_, look) => (state === "?state=live" ? look % 3 === 0 : look === index % 4))
+      .map((look) => [state, view, ...look] as const),
+  );
+  test.each(cases)("'%s%s' at %d px, %s, is accessible and fits", async (state, view, width, scheme) => {
+    await open("console", state + view, width, scheme);
+    await shoot(`console-${state.replace("?state=", "") || "login"}-${view.slice(1) || "whole"}-${width}-${scheme}`);
+    await expectAccessible();
+  });
+
+  test("a refused token brings the form back with the hub's reason", async () => {
+    await open("console", "?state=refused");
+    expect(await textOf('[role="alert"]')).toContain("This is not the operator token.");
+    expect(await page.$('[data-testid="token"]')).not.toBeNull();
+  });
+
+  test("a lost connection says so and keeps the last data", async () => {
+    await open("console", "?state=lost#miners");
+    expect(await textOf('main [role="status"]')).toContain("Reconnecting");
+    expect(await page.$$("tbody tr")).toHaveLength(14);
+  });
+
+  test("an unbalanced ledger is not overlooked", async () => {
+    await open("console", "?state=unbalanced#overview");
+    expect(await textOf("main")).toContain("Ledger is off by −0.335 µ");
+  });
+
+  test("a heading sorts; a row opens its details and Escape closes them", async () => {
+    await open("console", "?state=live#miners");
+    await page.click("th:nth-child(4) button");
+    const trusts = await page.$$eval("tbody td:nth-child(4)", (cells) => cells.map((cell) => Number(cell.textContent)));
+    expect(trusts).toEqual(trusts.toSorted((a, b) => b - a));
+    await page.click("tbody tr:nth-child(2) button.open");
+    await page.waitForSelector('[role="dialog"] .panel-list');
+    await shoot("console-miner-panel");
+    await expectAccessible();
+    await page.keyboard.press("Escape");
+    await page.waitForSelector('[role="dialog"]', { hidden: true });
+  });
+
+  test("tasks filter by state, and one shows its timeline", async () => {
+    await open("console", "?state=live#tasks");
+    await page.select('[aria-label="State"]', "overturned");
+    const states = await page.$$eval("tbody td:nth-child(3)", (cells) => [
+      ...new Set(cells.map((cell) => cell.textContent)),
+    ]);
+    expect(states).toEqual(["overturned"]);
+    await page.click("tbody button.open");
+    await page.waitForSelector('[role="dialog"] .timeline li');
+    await shoot("console-task-panel");
+    await expectAccessible();
+  });
+
+  test("an account shows its entries, that it has none, or why they could not be read", async () => {
+    const panelOf = async (account: string) => {
+      await open("console", "?state=live#ledger");
+      await page.click(`[aria-label="Entries of ${account}"]`);
+      await page.waitForFunction(() =>
+        /settle|No entries|could not be read/.test(document.querySelector(".panel")?.textContent ?? ""),
+      );
+      return textOf(".panel");
+    };
+    expect(await panelOf("pool:commons")).toContain("No entries");
+    expect(await panelOf("burn:commons")).toContain("The hub answered 500.");
+    expect(await panelOf("customer:first-key")).toContain("Show more");
+    await shoot("console-account-panel");
+    await expectAccessible();
+    await page.evaluate(() =>
+      [...document.querySelectorAll("button")].find((button) => button.textContent === "Show more")?.click(),
+    );
+    await page.waitForFunction(() => document.querySelectorAll(".entries > li").length === 16);
+  });
+});
+
+test("the contribute page loads at most 130 KB of compressed script before Start", async () => {
+  const product = join(folder, "product");
+  await build({
+    root: client,
+    configFile: join(root, "vite.config.ts"),
+    logLevel: "error",
+    build: { outDir: product },
+  });
+  const html = readFileSync(join(product, "contribute/index.html"), "utf8");
+  const scripts = [...html.matchAll(/(?:src|href)="([^"]+\.js)"/g)].map((match) => match[1] as string);
+  expect(scripts.length).toBeGreaterThan(0);
+  const sources = scripts.map((script) => readFileSync(join(product, script)));
+  const bytes = sources.reduce((sum, source) => sum + gzipSync(source).byteLength, 0);
+  expect(bytes).toBeLessThanOrEqual(130_000);
+  for (const source of sources) expect(source.toString()).not.toMatch(/InferenceSession|socket\.io|Dexie|Shakespeare/);
+});
