@@ -120,6 +120,14 @@ describe("joining", () => {
     expect((miner.wakeAt() as number) - miner.now()).toBeLessThanOrEqual(200);
   });
 
+  it("fails with the reason where the browser cannot mine", () => {
+    const miner = testMiner();
+    expect(miner.send({ kind: "unable", why: "no adapter" })).toEqual([]);
+    expect(minerStateOf(miner.session)).toBe("failed");
+    expect(miner.session.why).toBe("no adapter");
+    expect(miner.send({ kind: "start", slots: 1 })).toEqual([{ kind: "dial" }]);
+  });
+
   it("waits as long as a refusal asks", () => {
     const miner = testMiner();
     miner.send({ kind: "start", slots: 1 });
@@ -160,6 +168,7 @@ describe("preparing", () => {
     expect(miner.send({ kind: "prepared", model: "a@1", together: 1 })).toEqual([
       { kind: "prepare", model: "b@1" },
       { kind: "report-prepared", model: "a@1" },
+      { kind: "status", status: { accepting: true, slots: 1, resident: ["a@1"] } },
     ]);
     expect(miner.send({ kind: "prepare-failed", model: "b@1", fault: "out-of-memory", message: "m" })).toEqual([
       { kind: "report-unprepared", model: "b@1", fault: "out-of-memory", message: "m" },
@@ -358,7 +367,7 @@ describe("coming back after a lost link", () => {
       { assignment: "a_2", seq: 1 },
       { assignment: "a_1", seq: 2 },
     ]);
-    expect(ofKind(effects, "fail")).toMatchObject([{ assignments: ["a_4"], fault: "run-failed" }]);
+    expect(ofKind(effects, "fail")).toMatchObject([{ assignments: ["a_4"], fault: "paused" }]);
     // a_3 was running and is no longer wanted.
     expect(ofKind(effects, "forget").flatMap((effect) => effect.assignments)).toContain("a_3");
     expect(miner.after(ABORT_GRACE_MS)).toContainEqual({ kind: "abort", run: 3 });

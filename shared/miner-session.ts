@@ -88,6 +88,8 @@ function apply(session: MinerSession, event: MinerEvent, rng: Rng, effects: Mine
       if (session.phase !== "running") return retire(session, "stopped", null, effects);
       session.draining = true;
       return failWaiting(session, "the miner finishes what runs and stops", effects);
+    case "unable":
+      return retire(session, "failed", event.why, effects);
     case "configured":
       session.slots = event.slots;
       return;
@@ -119,10 +121,8 @@ function apply(session: MinerSession, event: MinerEvent, rng: Rng, effects: Mine
       return;
     case "prepare-failed":
       if (!endPreparing(session, event.model)) return;
+      session.ready.delete(event.model);
       session.unreported.set(event.model, { fault: event.fault, message: event.message });
-      return;
-    case "resident":
-      session.resident = [...event.models].sort();
       return;
     case "assigned":
       return assigned(session, event.model, event.items, at, effects);
@@ -205,8 +205,7 @@ function welcome(session: MinerSession, id: string, keep: readonly string[], at:
   const finished = atHand.filter((assignment) => !kept.has(assignment));
   if (finished.length > 0) effects.push({ kind: "forget", assignments: finished });
   const missing = [...kept].filter((assignment) => !known.has(assignment));
-  const fault = gatesOpen(session) ? "run-failed" : "paused";
-  fail(session, missing, fault, "the assignment was lost with the connection", effects);
+  fail(session, missing, "paused", "the miner no longer has this assignment", effects);
 }
 
 function linkLost(session: MinerSession, at: Millis, leastMs: number, rng: Rng): void {

@@ -41,7 +41,6 @@ export interface MinerSession {
   preparing: boolean;
   /** Preparations that ended while the link was not up. */
   unreported: Map<string, { fault: MinerFault; message: string } | null>;
-  resident: string[];
   waiting: Job[];
   runs: Map<number, Run>;
   runCount: number;
@@ -58,6 +57,8 @@ export interface MinerSession {
 export type MinerEvent = { at: Millis } & (
   | { kind: "start"; slots: number }
   | { kind: "elsewhere" | "pause" | "resume" | "drain" | "stop" | "tick" }
+  /** This browser cannot mine as the settings ask. */
+  | { kind: "unable"; why: string }
   | { kind: "configured"; slots: number }
   | { kind: "governed"; run: boolean; why: string | null; duty: number }
   /** The socket is open; the hub's challenge came; its answer to the hello; its refusal of anything; the socket is gone. */
@@ -68,7 +69,6 @@ export type MinerEvent = { at: Millis } & (
   /** `together`: how many items may be stacked into one run; 1 unless the model's rows are independent. */
   | { kind: "prepared"; model: string; together: number }
   | { kind: "prepare-failed"; model: string; fault: MinerFault; message: string }
-  | { kind: "resident"; models: string[] }
   | { kind: "assigned"; model: string; items: readonly { assignment: string; leaseMs: number }[] }
   | { kind: "cancelled"; assignments: readonly string[] }
   /** A run is over, for each of its assignments one way or the other. */
@@ -119,7 +119,6 @@ export function createMinerSession(): MinerSession {
     toPrepare: [],
     preparing: false,
     unreported: new Map(),
-    resident: [],
     waiting: [],
     runs: new Map(),
     runCount: 0,
@@ -175,7 +174,7 @@ export function statusOf(session: MinerSession): MinerStatus {
   const status: MinerStatus = {
     accepting: gatesOpen(session) && !session.draining,
     slots: session.slots,
-    resident: session.resident,
+    resident: [...session.ready.keys()].sort().slice(0, 64),
   };
   if (reason !== undefined) status.reason = reason.slice(0, 100);
   return status;

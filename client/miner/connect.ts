@@ -1,5 +1,12 @@
 import { proxy } from "comlink";
-import { DATABASE_NAME, defaultSettings, type MinerRemote, type MinerSettings, type MinerView, type PageSignals } from "./contract.ts";
+import {
+  DATABASE_NAME,
+  defaultSettings,
+  type MinerRemote,
+  type MinerSettings,
+  type MinerView,
+  type PageSignals,
+} from "./contract.ts";
 import { settingsFromUrl } from "./settings-from-url.ts";
 import { type SupervisedWorker, superviseWorker } from "./supervised-worker.ts";
 

@@ -1,0 +1,48 @@
+import type { MinerSettings, PageSignals } from "./contract.ts";
+
+/** https://www.w3.org/TR/compute-pressure/: how hard the processor is driven; null where the browser does not tell. */
+export type Pressure = "nominal" | "fair" | "serious" | "critical" | null;
+
+export interface Surroundings {
+  signals: PageSignals | null;
+  pressure: Pressure;
+  /** Local time, 0–23. */
+  hour: number;
+}
+
+export interface Governed {
+  run: boolean;
+  /** Why not, in words for a person. */
+  why: string | null;
+  /** Share of time that may be computed now. */
+  duty: number;
+}
+
+/** A frame should take 17 ms; beyond this the person notices. */
+const SLOW_FRAME_MS = 25;
+const LEAST_DUTY = 0.1;
+const LOWER = 0.7;
+const RAISE = 0.02;
+
+/**
+ * May the miner compute, and how much? Called every two seconds. The duty falls fast while the page stutters or the
+ * processor is pressed, and rises slowly to what the person allows; `dutyBefore` is the last answer's.
+ */
+export function govern(settings: MinerSettings, around: Surroundings, dutyBefore: number): Governed {
+  const why = whyNot(settings, around);
+  const frameMs = around.signals?.visible ? around.signals.frameMs : null;
+  const pressed = (frameMs !== null && frameMs > SLOW_FRAME_MS) || around.pressure === "critical";
+  const most = Math.min(1, Math.max(LEAST_DUTY, settings.duty));
+  const steered = pressed ? dutyBefore * LOWER : around.pressure === "serious" ? dutyBefore : dutyBefore + RAISE;
+  return { run: why === null, why, duty: Math.min(most, Math.max(LEAST_DUTY, steered)) };
+}
+
+function whyNot(settings: MinerSettings, { signals, hour }: Surroundings): string | null {
+  const [from, to] = settings.hours;
+  const inHours = from === to || (from < to ? hour >= from && hour < to : hour >= from || hour < to);
+  if (!inHours) return `outside the hours ${from}–${to} o'clock`;
+  if (settings.pauseOnBattery && signals?.onBattery) return "on battery";
+  if (settings.pauseOnMetered && signals?.metered) return "on a metered connection";
+  if (settings.pauseWhenActive && signals?.personActive) return "you are using this machine";
+  return null;
+}
