@@ -1,3 +1,4 @@
+import "../miner/zod-jitless.ts";
 import { createRoot } from "react-dom/client";
 import { App } from "./app.tsx";
 import { connectConsole } from "./connection.ts";

@@ -60,7 +60,7 @@ export function DeviceCard(props: { probe: DeviceProbe | null; device: Device | 
         ) : null
       ) : probe && !probe.webgpu ? (
         <p className="callout" data-tone="busy">
-          {probe.reason} {probe.remedy} You can start anyway: work then runs on the processor and earns less.
+          {probe.problem} You can start anyway: work then runs on the processor and earns less.
         </p>
       ) : null}
     </Card>

@@ -1,43 +1,46 @@
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { probeDevice } from "./device-probe.ts";
 
-const origin = "http://192.168.1.20:8787";
-const adapter = (info: Partial<GPUAdapterInfo>) =>
-  ({
-    info: { vendor: "", architecture: "", description: "", isFallbackAdapter: false, ...info },
-    limits: { maxBufferSize: 4, maxStorageBufferBindingSize: 2, maxComputeWorkgroupStorageSize: 1 },
-  }) as GPUAdapter;
-const gpu = (answer: () => Promise<GPUAdapter | null>) => ({ requestAdapter: answer });
+afterEach(() => vi.unstubAllGlobals());
 
-test("an insecure page is told so by its address, and is not asked further", async () => {
-  const probe = await probeDevice({ secure: false, gpu: gpu(() => Promise.reject(new Error("asked"))), origin });
-  expect(probe).toMatchObject({ webgpu: false, remedy: expect.stringContaining("https://") });
-  expect(!probe.webgpu && probe.reason).toContain(origin);
+function browser(secure: boolean, gpu: Pick<GPU, "requestAdapter"> | undefined): void {
+  vi.stubGlobal("isSecureContext", secure);
+  vi.stubGlobal("navigator", { gpu });
+}
+const adapter = (info: Partial<GPUAdapterInfo>) => ({
+  requestAdapter: async () =>
+    ({
+      info: { vendor: "", architecture: "", description: "", isFallbackAdapter: false, ...info },
+      limits: { maxBufferSize: 4, maxStorageBufferBindingSize: 2, maxComputeWorkgroupStorageSize: 1 },
+    }) as GPUAdapter,
 });
 
-test("no WebGPU, no adapter, a refused adapter and a software adapter each have a reason and a remedy", async () => {
-  const reasons = new Set<string>();
-  for (const given of [
-    undefined,
-    gpu(async () => null),
-    gpu(async () => adapter({ vendor: "google", architecture: "swiftshader", isFallbackAdapter: true })),
-  ]) {
-    const probe = await probeDevice({ secure: true, gpu: given, origin });
+test("an insecure page, no WebGPU, no adapter and a software adapter each have their own reason", async () => {
+  const problems: string[] = [];
+  for (const [secure, gpu] of [
+    [false, adapter({ vendor: "intel" })],
+    [true, undefined],
+    [true, { requestAdapter: async () => null }],
+    [true, adapter({ vendor: "google", architecture: "swiftshader", isFallbackAdapter: true })],
+  ] as const) {
+    browser(secure, gpu);
+    const probe = await probeDevice();
     if (probe.webgpu) throw new Error("WebGPU where there is none");
-    expect(probe.remedy).not.toBe("");
-    reasons.add(probe.reason);
+    problems.push(probe.problem);
   }
-  expect(reasons.size).toBe(3);
-  const refused = await probeDevice({ secure: true, gpu: gpu(() => Promise.reject(new Error("blocked"))), origin });
-  expect(refused.webgpu).toBe(false);
+  expect(new Set(problems).size).toBe(4);
+  expect(problems[0]).toContain("https://");
 });
 
-test("an adapter is named as well as the browser allows", async () => {
-  const named = async (info: Partial<GPUAdapterInfo>) => {
-    const probe = await probeDevice({ secure: true, gpu: gpu(async () => adapter(info)), origin });
-    return probe.webgpu && probe.adapter;
-  };
-  expect(await named({ description: "NVIDIA H200" })).toBe("NVIDIA H200");
-  expect(await named({ vendor: "intel", architecture: "gen-12lp" })).toBe("intel gen-12lp");
-  expect(await named({})).toBe("an adapter that keeps its name private");
+test.each([
+  [{ description: "NVIDIA H200", vendor: "nvidia" }, "NVIDIA H200"],
+  [{ vendor: "intel", architecture: "gen-12lp" }, "intel gen-12lp"],
+  [{}, "unnamed"],
+])("%j is named %s, with its limits in bytes", async (info, name) => {
+  browser(true, adapter(info));
+  expect(await probeDevice()).toMatchObject({
+    webgpu: true,
+    adapter: name,
+    limits: [{ bytes: 4 }, { bytes: 2 }, { bytes: 1 }],
+  });
 });

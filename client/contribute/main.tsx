@@ -18,4 +18,4 @@ const render = (probe: DeviceProbe | null) =>
   );
 
 render(null);
-render(await probeDevice({ secure: isSecureContext, gpu: navigator.gpu, origin: location.origin }));
+render(await probeDevice());

@@ -156,7 +156,7 @@ describe("contribute page", () => {
 
   test("without WebGPU it gives the reason and the remedy", async () => {
     await open("contribute", "?view=blocked");
-    expect(await textOf("main")).toMatch(/secure pages only.*Open this page over https/);
+    expect(await textOf("main")).toMatch(/WebGPU needs https.*You can start anyway/);
   });
 
   test("Start passes the limits that were set before it, and the view is there for programs", async () => {

@@ -42,8 +42,7 @@ createRoot(document.getElementById("root") as HTMLElement).render(
       name === "blocked"
         ? {
             webgpu: false,
-            reason: "Browsers give WebGPU to secure pages only, and http://192.168.1.20:8787 is not one.",
-            remedy: "Open this page over https:// or on localhost.",
+            problem: "WebGPU needs https:// or localhost; this page is neither.",
           }
         : {
             webgpu: true,
