@@ -81,6 +81,8 @@ describe("views", () => {
     new DataView(data.buffer).setFloat32(1, 1.5, true);
     new DataView(data.buffer).setFloat32(5, -2.25, true);
     expect([...toNumbers({ dtype: "float32", data: data.subarray(1) })]).toEqual([1.5, -2.25]);
+    const buffer = Buffer.from(data);
+    expect([...toNumbers({ dtype: "float32", data: buffer.subarray(1) })]).toEqual([1.5, -2.25]);
     expect([0x3c00, 0xc000, 0x7c00, 0x0001, 0x0000].map(fromFloat16)).toEqual([
       1,
       -2,

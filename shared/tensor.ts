@@ -107,7 +107,8 @@ type NumericArray =
 /** A typed view of the bytes (copied only where they are not aligned). float16 is seen as its raw uint16 bits. */
 export function viewOf(tensor: Pick<Tensor, "dtype" | "data">): NumericArray {
   const size = dtypes[tensor.dtype];
-  const data = tensor.data.byteOffset % size === 0 ? tensor.data : tensor.data.slice();
+  // Not `slice`: on Node the bytes may be a Buffer, whose slice is no copy.
+  const data = tensor.data.byteOffset % size === 0 ? tensor.data : new Uint8Array(tensor.data);
   const { buffer, byteOffset, byteLength } = data;
   const length = byteLength / size;
   switch (tensor.dtype) {

@@ -216,6 +216,11 @@ function prepared(step: Step, event: EventOf<"miner.prepared">): void {
       problem = `known answer ${index + 1} is missing`;
       break;
     }
+    const matched = matchSpecs(answer, model.outputs, `outputs[${index}]`);
+    if (!matched.ok) {
+      problem = matched.error.message;
+      break;
+    }
     const { agreement, what } = compareResults(model.comparator, answer, vector.outputs);
     if (agreement !== "PASS") {
       problem = `known answer ${index + 1} does not match: ${what}`;

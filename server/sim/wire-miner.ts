@@ -50,8 +50,14 @@ const testDevice: Device = {
   ortVersion: "1.30.0",
 };
 
-const raw = (key: ReturnType<typeof createPublicKey>): Uint8Array =>
-  new Uint8Array(Buffer.from(key.export({ format: "jwk" }).x as string, "base64url"));
+/** Binary is sent as Buffer: only that is plain MessagePack `bin` in this parser on Node. */
+const raw = (key: ReturnType<typeof createPublicKey>): Buffer =>
+  Buffer.from(key.export({ format: "jwk" }).x as string, "base64url");
+const wire = (tensors: readonly Tensor[]) =>
+  tensors.map((tensor) => ({
+    ...tensor,
+    data: Buffer.from(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength),
+  }));
 
 /** Events: `prepared` (model), `assigned` (Assign), `account` (AccountUpdate), `refused` (Refused), `disconnect`. */
 export class WireMiner extends EventEmitter {
@@ -65,7 +71,7 @@ export class WireMiner extends EventEmitter {
   socket: Socket<HubToMiner, MinerToHub> | null = null;
   sessionKey: Uint8Array = new Uint8Array(32);
   seq = 0;
-  link: Uint8Array = new Uint8Array(32);
+  link: Buffer = Buffer.alloc(32);
   readonly resident = new Set<string>();
   readonly #options: WireMinerOptions;
   #unsigned = 0;
@@ -77,8 +83,8 @@ export class WireMiner extends EventEmitter {
     this.#options = options;
   }
 
-  /** Resolves when welcomed; rejects with the hub's error. */
-  async connect(): Promise<Welcome> {
+  /** Opens a connection and waits for its challenge; nothing is said yet. */
+  async open(): Promise<Challenge> {
     const socket: Socket<HubToMiner, MinerToHub> = io(`${this.#options.url}/miner`, {
       parser: msgpack,
       transports: ["websocket"],
@@ -98,10 +104,15 @@ export class WireMiner extends EventEmitter {
       this.emit("refused", refused);
     });
     socket.on("disconnect", () => this.emit("disconnect"));
-    const challenge = await new Promise<Challenge>((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       socket.once("challenge", resolve);
       socket.once("connect_error", reject);
     });
+  }
+
+  /** Resolves when welcomed; rejects with the hub's error. */
+  async connect(): Promise<Welcome> {
+    const challenge = await this.open();
     const answer = await this.hello(challenge);
     if (!answer.ok) throw Object.assign(new Error(answer.error.message), { error: answer.error });
     this.welcome = answer.welcome;
@@ -130,7 +141,7 @@ export class WireMiner extends EventEmitter {
       protocol: PROTOCOL_VERSION,
       publicKey: this.publicKey,
       ephemeral: ephemeralPublic,
-      signature: new Uint8Array(sign(null, preimage, this.identity.privateKey)),
+      signature: sign(null, preimage, this.identity.privateKey),
       role: "miner" as const,
       device: { ...testDevice, ...this.#options.device },
       slots: this.#options.slots ?? 1,
@@ -148,12 +159,9 @@ export class WireMiner extends EventEmitter {
   answer(assignment: string, outputs: Tensor[], change: Record<string, unknown> = {}): void {
     const commitment = commitmentOf(outputs);
     const seq = this.seq + 1;
-    const mac = new Uint8Array(
-      createHmac("sha256", this.sessionKey)
-        .update(preimages.result(assignment, seq, commitment))
-        .digest(),
-    );
-    const item = { assignment, seq, outputs, mac, computeMs: 1, ...change };
+    const preimage = preimages.result(assignment, seq, commitment);
+    const mac = createHmac("sha256", this.sessionKey).update(preimage).digest();
+    const item = { assignment, seq, outputs: wire(outputs), mac, computeMs: 1, ...change };
     if (Object.keys(change).length === 0) {
       this.seq = seq;
       this.link = sha256(preimages.chainLink(this.link, assignment, commitment));
@@ -170,7 +178,7 @@ export class WireMiner extends EventEmitter {
     return {
       seq: this.seq,
       link: this.link,
-      signature: new Uint8Array(sign(null, preimage, this.identity.privateKey)),
+      signature: sign(null, preimage, this.identity.privateKey),
     };
   }
 
@@ -204,7 +212,7 @@ export class WireMiner extends EventEmitter {
     }
     const runMs = (performance.now() - started) / Math.max(1, outputs.length);
     this.resident.add(message.model);
-    this.socket?.emit("prepared", { model: message.model, outputs, loadMs: 0, runMs });
+    this.socket?.emit("prepared", { model: message.model, outputs: outputs.map(wire), loadMs: 0, runMs });
     this.emit("prepared", message.model);
   }
 
@@ -229,7 +237,7 @@ export class WireMiner extends EventEmitter {
   }
 }
 
-const sha256 = (data: Uint8Array): Uint8Array => new Uint8Array(createHash("sha256").update(data).digest());
+const sha256 = (data: Uint8Array): Buffer => createHash("sha256").update(data).digest();
 
 export function commitmentOf(tensors: readonly Tensor[]): Uint8Array {
   const hash = createHash("sha256");

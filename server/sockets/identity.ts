@@ -17,6 +17,9 @@ import { canonicalBytes, type Tensor } from "../../shared/tensor.ts";
 
 /** The cryptography of the wire on the hub's side, all of it node:crypto: docs/protocol.md, "Identity". */
 
+/** On Node the msgpack parser writes standard `bin` only from a Buffer: the same bytes, seen as one. */
+export const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
 const base64url = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64url");
 
 export function ed25519PublicKey(raw: Uint8Array): KeyObject {

@@ -22,7 +22,15 @@ import type { Clock } from "../../shared/time.ts";
 import type { HubEffect, HubEvent, Standing } from "../core/events.ts";
 import { trustOf } from "../core/trust.ts";
 import type { BlobStore } from "./blobs.ts";
-import { ed25519PublicKey, ephemeralKey, type HubKey, minerIdOf, sessionKeyOf, verifyEd25519 } from "./identity.ts";
+import {
+  asBuffer,
+  ed25519PublicKey,
+  ephemeralKey,
+  type HubKey,
+  minerIdOf,
+  sessionKeyOf,
+  verifyEd25519,
+} from "./identity.ts";
 import { MinerLink } from "./miner-link.ts";
 import { clientAddress, networkOf } from "./network.ts";
 
@@ -132,7 +140,7 @@ export class MinerSockets {
     let room = limits.inlineTensorBytes / Math.max(1, sharing);
     return tensors.map(({ name, dtype, shape, data }) => {
       room -= data.byteLength;
-      if (room >= 0) return { name, dtype, shape, data };
+      if (room >= 0) return { name, dtype, shape, data: asBuffer(data) };
       return { name, dtype, shape, blob: this.#options.blobs.put(data) };
     });
   }
@@ -197,9 +205,9 @@ export class MinerSockets {
     }
     socket.emit("challenge", {
       protocol: PROTOCOL_VERSION,
-      hubKey: this.#options.hubKey.publicKey,
-      nonce,
-      ephemeral: ephemeral.publicKey,
+      hubKey: asBuffer(this.#options.hubKey.publicKey),
+      nonce: asBuffer(nonce),
+      ephemeral: asBuffer(ephemeral.publicKey),
     });
   }
 
