@@ -95,7 +95,7 @@ export interface Batch {
   receipts?: ReceiptBatch;
   /** The newest of an owner replaces the one before. */
   standings?: readonly Standing[];
-  /** First and last seen are widened, the rest is kept from the first time. */
+  /** Key and first sight are kept from the first time, owner and last sight replaced. */
   miners?: readonly MinerIdentity[];
   /** Versions are immutable: a known key is refused (`conflict`) unless it is identical. */
   models?: readonly ModelRecord[];

@@ -1,0 +1,31 @@
+import type { Kysely } from "kysely";
+import { type Migration, Migrator } from "kysely/migration";
+import type { Engine, EngineKind } from "../engine.ts";
+import { StoreError } from "../store.ts";
+import type { Tables } from "../tables.ts";
+import { initial } from "./0001-initial.ts";
+
+/** Forward only: a migration that was published is never changed, and none is taken back. */
+const migrations: Record<string, (kind: EngineKind) => Migration> = {
+  "0001-initial": initial,
+};
+
+/** Safe when several hubs start at once: Kysely takes a lock, whoever comes second finds the work done. */
+export async function migrateToLatest(db: Kysely<Tables>, engine: Engine): Promise<void> {
+  const provider = {
+    getMigrations: async () =>
+      Object.fromEntries(Object.entries(migrations).map(([name, make]) => [name, make(engine.kind)])),
+  };
+  const migrator = new Migrator({ db, provider, migrationTableSchema: engine.schema });
+  const { error } = await migrator.migrateToLatest();
+  if (!error) return;
+  const unknown = /previously executed migration (\S+) is missing/.exec(String(error));
+  if (unknown) {
+    throw new StoreError(
+      "newer-schema",
+      `${engine.name} was written by a newer version of Tabgrid (its schema has ${unknown[1]}): start that version.`,
+      error,
+    );
+  }
+  throw error;
+}

@@ -1,0 +1,289 @@
+import { Kysely, type Transaction } from "kysely";
+import type { AccountId, CustomerId, MinerId, OwnerId, ReceiptId, TaskId } from "../../shared/ids.ts";
+import type { Asset, Nano } from "../../shared/money.ts";
+import type { Millis } from "../../shared/time.ts";
+import type { Standing } from "../core/events.ts";
+import { accounts, assetOf } from "../economy/accounts.ts";
+import type { Hold } from "../economy/holds.ts";
+import type { AccountView, Page, Paged, TransferView } from "../gateway.ts";
+import { findFaults } from "./books.ts";
+import type { Engine } from "./engine.ts";
+import { readAccount, readAccounts, readCounts, readEntries, readImbalance, readReceipt } from "./ledger-reads.ts";
+import { type ChainHead, LedgerWriter } from "./ledger-writer.ts";
+import { migrateToLatest } from "./migrations/migrate.ts";
+import * as records from "./records.ts";
+import {
+  type ApiKey,
+  type Batch,
+  type Counts,
+  type Customer,
+  type HoldOutcome,
+  type HoldRequest,
+  type MinerIdentity,
+  type ModelRecord,
+  type Store,
+  type StoredReceipt,
+  StoreError,
+  type TaskRecord,
+} from "./store.ts";
+import type { Tables } from "./tables.ts";
+
+/** The store on either database. Writes wait for one another: the chain has one end. */
+export class SqlStore implements Store {
+  readonly #engine: Engine;
+  readonly #hub: string;
+  readonly #db: Kysely<Tables>;
+  #writing: Promise<unknown> = Promise.resolve();
+  /** Null until it is read, and after a write that may or may not have reached the database. */
+  #head: ChainHead | null = null;
+
+  constructor(engine: Engine, hub: string) {
+    this.#engine = engine;
+    this.#hub = hub;
+    this.#db = new Kysely({ dialect: engine.dialect });
+  }
+
+  migrate(): Promise<void> {
+    return this.#explained(() => migrateToLatest(this.#db, this.#engine));
+  }
+
+  async close(): Promise<void> {
+    await this.#writing.catch(() => {});
+    await this.#db.destroy();
+    await this.#engine.unlock();
+  }
+
+  hold(requests: readonly HoldRequest[]): Promise<HoldOutcome[]> {
+    if (requests.length === 0) return Promise.resolve([]);
+    return this.#write((_, ledger) => ledger.hold(requests));
+  }
+
+  commit(batch: Batch): Promise<void> {
+    const { tasks = [], transfers = [], receipts, standings = [], miners = [], models = [] } = batch;
+    const { chainSignatures = [], audit = [] } = batch;
+    const lists = [tasks, transfers, receipts?.leaves ?? [], standings, miners, models, chainSignatures, audit];
+    if (lists.every((list) => list.length === 0)) return Promise.resolve();
+    const insert = this.#engine.insertRows;
+    return this.#write(async (trx, ledger) => {
+      if (transfers.length > 0) await ledger.post(transfers);
+      await insert(trx, "tasks", newest(tasks, "task").map(records.taskRow), replaceTask);
+      if (receipts) await this.#insertReceipts(trx, receipts);
+      const standingRows = newest(standings, "owner").map((of) => ({ owner: of.owner, standing: JSON.stringify(of) }));
+      await insert(trx, "standings", standingRows, "on conflict (owner) do update set standing = excluded.standing");
+      await insert(trx, "miners", newest(miners, "miner").map(records.minerRow), keepFirstSeen);
+      await this.#insertModels(trx, models);
+      const signatures = chainSignatures.map(records.chainSignatureRow);
+      await insert(trx, "chain_signatures", signatures, "on conflict (session, seq) do nothing");
+      await this.#insertAudit(trx, audit);
+    });
+  }
+
+  async #insertReceipts(trx: Transaction<Tables>, { root, signature, at, leaves }: NonNullable<Batch["receipts"]>) {
+    const known = await trx.selectFrom("receipt_batches").select("root").where("root", "=", root).executeTakeFirst();
+    if (known) return;
+    const batch = { root, size: BigInt(leaves.length), signature, at: BigInt(at) };
+    const rows = leaves.map(({ receipt, leaf }, position) => ({ receipt, root, position: BigInt(position), leaf }));
+    await this.#engine.insertRows(trx, "receipt_batches", [batch]);
+    await this.#engine.insertRows(trx, "receipts", rows);
+  }
+
+  async #insertModels(trx: Transaction<Tables>, models: readonly ModelRecord[]) {
+    for (const row of models.map(records.modelRow)) {
+      const known = await trx.selectFrom("models").selectAll().where("model", "=", row.model).executeTakeFirst();
+      if (!known) await this.#engine.insertRows(trx, "models", [row]);
+      else if (known.manifest !== row.manifest || known.golden !== row.golden) {
+        throw new StoreError("conflict", `${row.model} is published already, with other content.`);
+      }
+    }
+  }
+
+  async #insertAudit(trx: Transaction<Tables>, lines: NonNullable<Batch["audit"]>) {
+    if (lines.length === 0) return;
+    const query = trx.selectFrom("audit").select("seq").where("hub", "=", this.#hub);
+    const last = await query.orderBy("seq", "desc").limit(1).executeTakeFirst();
+    const first = (last?.seq ?? 0n) + 1n;
+    const rows = lines.map(({ at, actor, action, detail }, i) => {
+      return { hub: this.#hub, seq: first + BigInt(i), at: BigInt(at), actor, action, detail: JSON.stringify(detail) };
+    });
+    await this.#engine.insertRows(trx, "audit", rows);
+  }
+
+  openHolds(): Promise<Hold[]> {
+    return this.#explained(async () => {
+      const query = this.#db.selectFrom("holds").select(["task", "customer", "amount"]).where("state", "=", "pending");
+      return (await query.orderBy("task").execute()) as Hold[];
+    });
+  }
+
+  task(id: TaskId): Promise<TaskRecord | null> {
+    return this.#explained(async () => {
+      const row = await this.#db.selectFrom("tasks").selectAll().where("task", "=", id).executeTakeFirst();
+      return row ? records.taskRecord(row) : null;
+    });
+  }
+
+  receipt(id: ReceiptId): Promise<StoredReceipt | null> {
+    return this.#explained(() => readReceipt(this.#db, id));
+  }
+  account(id: AccountId): Promise<AccountView | null> {
+    return this.#explained(() => readAccount(this.#db, id));
+  }
+  accounts(page: Page): Promise<Paged<AccountView>> {
+    return this.#explained(() => readAccounts(this.#db, page));
+  }
+  entries(
+    filter: { account?: AccountId; task?: TaskId },
+    page: Page,
+  ): Promise<Paged<TransferView & { cursor: string }>> {
+    return this.#explained(() => readEntries(this.#db, filter, page));
+  }
+  imbalance(): Promise<Record<Asset, Nano>> {
+    return this.#explained(() => readImbalance(this.#db));
+  }
+  counts(): Promise<Counts> {
+    return this.#explained(() => readCounts(this.#db));
+  }
+  integrityCheck(): Promise<string[]> {
+    return this.#explained(() => findFaults(this.#db, this.#engine));
+  }
+
+  standing(owner: OwnerId): Promise<Standing | null> {
+    return this.#explained(async () => {
+      const row = await this.#db.selectFrom("standings").selectAll().where("owner", "=", owner).executeTakeFirst();
+      return row ? JSON.parse(row.standing) : null;
+    });
+  }
+
+  standings(): Promise<Standing[]> {
+    return this.#explained(async () => {
+      const rows = await this.#db.selectFrom("standings").selectAll().orderBy("owner").execute();
+      return rows.map((row) => JSON.parse(row.standing));
+    });
+  }
+
+  miner(id: MinerId): Promise<MinerIdentity | null> {
+    return this.#explained(async () => {
+      const row = await this.#db.selectFrom("miners").selectAll().where("miner", "=", id).executeTakeFirst();
+      return row ? records.minerIdentity(row) : null;
+    });
+  }
+
+  models(): Promise<ModelRecord[]> {
+    return this.#explained(async () => {
+      const rows = await this.#db.selectFrom("models").selectAll().orderBy("published_at").orderBy("model").execute();
+      return rows.map(records.modelRecord);
+    });
+  }
+
+  /** Opens the customer's accounts as well, so that they can be locked and read before any money moves. */
+  addCustomer(customer: Customer): Promise<void> {
+    return this.#write(async (trx) => {
+      await this.#engine.insertRows(trx, "customers", [records.customerRow(customer)]);
+      const names = [accounts.customer(customer.customer), accounts.customerHeld(customer.customer)];
+      const opened = names.map((account) => ({
+        account,
+        asset: assetOf(account),
+        overdraft: 0n,
+        balance: 0n,
+        entries: 0n,
+      }));
+      await this.#engine.insertRows(trx, "accounts", opened, "on conflict (account) do nothing");
+    });
+  }
+
+  customer(id: CustomerId): Promise<Customer | null> {
+    return this.#explained(async () => {
+      const row = await this.#db.selectFrom("customers").selectAll().where("customer", "=", id).executeTakeFirst();
+      return row ? records.customerRecord(row) : null;
+    });
+  }
+
+  addApiKey(key: ApiKey): Promise<void> {
+    return this.#write((trx) => this.#engine.insertRows(trx, "api_keys", [records.apiKeyRow(key)]));
+  }
+
+  apiKeyByHash(secretHash: string): Promise<ApiKey | null> {
+    return this.#explained(async () => {
+      const query = this.#db.selectFrom("api_keys").selectAll().where("secret_hash", "=", secretHash);
+      const row = await query.executeTakeFirst();
+      return row ? records.apiKey(row) : null;
+    });
+  }
+
+  apiKeys(customer: CustomerId): Promise<ApiKey[]> {
+    return this.#explained(async () => {
+      const query = this.#db.selectFrom("api_keys").selectAll().where("customer", "=", customer);
+      return (await query.orderBy("created_at").orderBy("id").execute()).map(records.apiKey);
+    });
+  }
+
+  revokeApiKey(id: string, at: Millis): Promise<boolean> {
+    return this.#write(async (trx) => {
+      const query = trx
+        .updateTable("api_keys")
+        .set({ revoked_at: BigInt(at) })
+        .where("id", "=", id);
+      const { numUpdatedRows } = await query.where("revoked_at", "is", null).executeTakeFirst();
+      return numUpdatedRows > 0n;
+    });
+  }
+
+  setting(key: string): Promise<string | null> {
+    return this.#explained(async () => {
+      const row = await this.#db.selectFrom("settings").select("value").where("key", "=", key).executeTakeFirst();
+      return row?.value ?? null;
+    });
+  }
+
+  setSetting(key: string, value: string): Promise<void> {
+    const replace = "on conflict (key) do update set value = excluded.value";
+    return this.#write((trx) => this.#engine.insertRows(trx, "settings", [{ key, value }], replace));
+  }
+
+  #write<T>(work: (trx: Transaction<Tables>, ledger: LedgerWriter) => Promise<T>): Promise<T> {
+    const run = () =>
+      this.#explained(async () => {
+        const known = this.#head;
+        this.#head = null;
+        const { result, head } = await this.#db.transaction().execute(async (trx) => {
+          const before = known ?? (await LedgerWriter.readHead(trx, this.#hub));
+          const ledger = new LedgerWriter(this.#engine, this.#hub, trx, before);
+          return { result: await work(trx, ledger), head: ledger.head };
+        });
+        this.#head = head;
+        return result;
+      });
+    const written = this.#writing.then(run, run);
+    this.#writing = written;
+    return written;
+  }
+
+  async #explained<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw this.#engine.explain(error);
+    }
+  }
+}
+
+const taskColumns = [
+  "customer",
+  "model",
+  "level",
+  "state",
+  "basis",
+  "price",
+  "work",
+  "submitted_at",
+  "ended_at",
+  "error",
+  "timeline",
+];
+const replaceTask = `on conflict (task) do update set ${taskColumns.map((column) => `${column} = excluded.${column}`).join(", ")}`;
+const keepFirstSeen = "on conflict (miner) do update set owner = excluded.owner, last_seen_at = excluded.last_seen_at";
+
+/** The last of each name, since one statement may not write a row twice. */
+function newest<T, K extends keyof T>(list: readonly T[], name: K): T[] {
+  return [...new Map(list.map((item) => [item[name], item])).values()];
+}

@@ -1,0 +1,531 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { CustomerId, MinerId, ModelKey, OwnerId, ReceiptId, SessionId, TaskId } from "../../shared/ids.ts";
+import { receiptOf } from "../../shared/ids.ts";
+import { accounts } from "../economy/accounts.ts";
+import { expireHold, grant, voidHold } from "../economy/holds.ts";
+import { legsOf } from "../economy/ledger.ts";
+import { verifyPath } from "../economy/receipts.ts";
+import { openStore } from "./open.ts";
+import { sha256 } from "./sha256.ts";
+import type { Store, StoreConfig } from "./store.ts";
+import { Traffic } from "./traffic.ts";
+
+/** One empty place to keep a store in. */
+export interface Place {
+  config(hub: string): StoreConfig;
+  /** Runs SQL past the store, which must be closed. */
+  execute(statement: string): Promise<void>;
+  /** SQL that lifts the protection of an append-only table. */
+  unprotect(table: string): string;
+  remove(): Promise<void>;
+}
+
+/** The contract of a store, the same on every database. */
+export function describeStore(makePlace: () => Promise<Place>): void {
+  let place: Place;
+  let store: Store;
+  let traffic: Traffic;
+
+  const open = async (hub = "one") => {
+    const opened = await openStore(place.config(hub));
+    await opened.migrate();
+    return opened;
+  };
+  const reopen = async () => {
+    await store.close();
+    store = await open();
+  };
+  const rich = async (amount = 1_000_000n) => {
+    await traffic.addCustomers(store);
+    await store.commit({ transfers: traffic.customers.map((customer) => grant(customer, amount, "first", 1)) });
+  };
+  /** Balances and sizes: what must not change where nothing happened. */
+  const snapshot = async () => ({
+    accounts: (await store.accounts({ limit: 1_000, after: null })).data,
+    counts: await store.counts(),
+    holds: await store.openHolds(),
+  });
+  const sound = async () => {
+    expect(await store.integrityCheck()).toEqual([]);
+    expect(await store.imbalance()).toEqual({ USDC: 0n, DN: 0n });
+  };
+
+  beforeEach(async () => {
+    place = await makePlace();
+    store = await open();
+    traffic = new Traffic("suite");
+  });
+  afterEach(async () => {
+    await store.close().catch(() => {});
+    await place.remove();
+  });
+
+  describe("holds", () => {
+    it("go in order as far as the balance reaches, and know their customers", async () => {
+      await rich(5_000n);
+      const of = (customer: string, amount: bigint, task: string) => {
+        return { task: `t_${task}` as TaskId, customer: customer as CustomerId, amount, at: 2 };
+      };
+      const requests = [
+        of("c_ann", 3_000n, "1"),
+        of("c_ann", 3_000n, "2"),
+        of("c_ann", 2_000n, "3"),
+        of("c_x", 1n, "4"),
+      ];
+      expect(await store.hold(requests)).toEqual(["held", "insufficient", "held", "unknown-customer"]);
+      expect(await store.account(accounts.customer("c_ann" as CustomerId))).toMatchObject({
+        balance: 0n,
+        asset: "USDC",
+      });
+      expect(await store.account(accounts.customerHeld("c_ann" as CustomerId))).toMatchObject({ balance: 5_000n });
+      expect((await store.openHolds()).map(({ task }) => task)).toEqual(["t_1", "t_3"]);
+      await sound();
+    });
+
+    it("count once when repeated, and refuse the same task with another amount", async () => {
+      await rich();
+      const requests = traffic.requests(3);
+      const twice = [...requests, ...requests];
+      expect(await store.hold(twice)).toEqual(Array(6).fill("held"));
+      const before = await snapshot();
+      expect(await store.hold(requests)).toEqual(Array(3).fill("held"));
+      const other = requests.map((request) => ({ ...request, amount: 1n }));
+      await expect(store.hold(other)).rejects.toMatchObject({ code: "conflict" });
+      expect(await snapshot()).toEqual(before);
+      await sound();
+    });
+
+    it("survive the process and can be voided or expired then", async () => {
+      await rich();
+      const requests = traffic.requests(4);
+      await store.hold(requests);
+      await reopen();
+      const [first, ...rest] = await store.openHolds();
+      expect(rest).toHaveLength(3);
+      await store.commit({ transfers: [expireHold(first as never, 9), ...rest.map((hold) => voidHold(hold, 9))] });
+      expect(await store.openHolds()).toEqual([]);
+      expect(await store.account(accounts.customer("c_ann" as CustomerId))).toMatchObject({ balance: 1_000_000n });
+      await sound();
+    });
+
+    it("end in exactly one way", async () => {
+      await rich();
+      const [hold] = traffic.requests(1);
+      await store.hold([hold as never]);
+      await store.commit(traffic.settlement([hold as never]));
+      const before = await snapshot();
+      await expect(store.commit({ transfers: [voidHold(hold as never, 9)] })).rejects.toMatchObject({
+        code: "conflict",
+      });
+      const [never] = traffic.requests(1);
+      await expect(store.commit({ transfers: [voidHold(never as never, 9)] })).rejects.toThrow(/its hold is missing/);
+      const [open] = traffic.requests(1);
+      await store.hold([open as never]);
+      const half = voidHold({ ...(open as { task: TaskId; customer: CustomerId }), amount: 1_000n }, 9);
+      await expect(store.commit({ transfers: [half] })).rejects.toThrow(/releases 1000 of a hold of 2000/);
+      await store.commit({ transfers: [voidHold(open as never, 9)] });
+      expect((await snapshot()).holds).toEqual(before.holds);
+      await sound();
+    });
+  });
+
+  describe("a commit", () => {
+    it("writes tasks, postings and receipts that prove themselves", async () => {
+      await rich();
+      const requests = traffic.requests(11);
+      await store.hold(requests);
+      const batch = traffic.settlement(requests);
+      await store.commit(batch);
+      await reopen();
+      for (const { task } of requests) {
+        expect(await store.task(task)).toEqual(batch.tasks?.find((one) => one.task === task));
+        const receipt = await store.receipt(receiptOf(task));
+        expect(receipt).toMatchObject({ root: batch.receipts?.root, signature: "signature", size: 11 });
+        expect(verifyPath(receipt as never, sha256)).toBe(true);
+        const { data } = await store.entries({ task }, { limit: 10, after: null });
+        expect(data.map(({ kind }) => kind)).toEqual(["settle", "hold"]);
+        expect(data[0]?.legs).toEqual(batch.transfers?.find((one) => one.task === task)?.legs);
+      }
+      expect(await store.task("t_none" as TaskId)).toBeNull();
+      expect(await store.receipt("r_none" as ReceiptId)).toBeNull();
+      expect(await store.counts()).toMatchObject({ tasks: 11, receipts: 11, openHolds: 0, transfers: 3 + 22 });
+      await sound();
+    });
+
+    it("twice is once", async () => {
+      await rich();
+      const requests = traffic.requests(5);
+      await store.hold(requests);
+      const batch = traffic.settlement(requests);
+      await store.commit(batch);
+      const before = await snapshot();
+      await store.commit(batch);
+      await store.commit({ ...batch, transfers: batch.transfers?.map((transfer) => ({ ...transfer, at: 99 })) });
+      expect(await snapshot()).toEqual(before);
+      await sound();
+    });
+
+    it("is refused whole where one transfer is known with other content", async () => {
+      await rich();
+      const requests = traffic.requests(5);
+      await store.hold(requests);
+      const before = await snapshot();
+      const batch = traffic.settlement(requests);
+      const again = grant("c_ann" as CustomerId, 7n, "first", 1);
+      await expect(store.commit({ ...batch, transfers: [...(batch.transfers ?? []), again] })).rejects.toMatchObject({
+        code: "conflict",
+        message: "grant:c_ann:first is posted already, with other content.",
+      });
+      expect(await snapshot()).toEqual(before);
+      expect(await store.task(requests[0]?.task as TaskId)).toBeNull();
+      await store.commit(batch);
+      await sound();
+    });
+
+    it("cannot bring a balance below zero: the database itself refuses", async () => {
+      await rich();
+      const before = await snapshot();
+      const overspend = legsOf(
+        new Map([
+          [accounts.pool("commons"), -1n],
+          [accounts.foundation, 1n],
+        ]),
+      );
+      const transfer = { id: "grant:none", kind: "grant" as const, at: 1, task: null, legs: overspend };
+      await expect(store.commit({ transfers: [transfer] })).rejects.toMatchObject({ code: "conflict" });
+      expect(await snapshot()).toEqual(before);
+    });
+
+    it("refuses a transfer off balance", async () => {
+      const { legs, ...transfer } = grant("c_ann" as CustomerId, 7n, "x", 1);
+      await expect(store.commit({ transfers: [{ ...transfer, legs: legs.slice(1) }] })).rejects.toThrow(/off balance/);
+    });
+
+    it("replaces a task whole", async () => {
+      await rich();
+      const [task] = traffic.settlement(traffic.requests(1)).tasks ?? [];
+      const failed = {
+        ...task,
+        state: "failed" as const,
+        basis: null,
+        endedAt: null,
+        error: { code: "cancelled", message: "ü" },
+      };
+      await store.commit({ tasks: [task as never, failed as never] });
+      await store.commit({ tasks: [failed as never] });
+      expect(await store.task(task?.task as TaskId)).toEqual(failed);
+    });
+  });
+
+  describe("reading", () => {
+    it("pages entries of an account, newest first, and accounts by name", async () => {
+      await rich();
+      const requests = traffic.requests(12);
+      await store.hold(requests);
+      await store.commit(traffic.settlement(requests));
+      const account = accounts.pool("commons");
+      const seen: string[] = [];
+      let after: string | null = null;
+      for (let more = true; more; ) {
+        const page: Awaited<ReturnType<Store["entries"]>> = await store.entries({ account }, { limit: 5, after });
+        seen.push(...page.data.map(({ task }) => task as string));
+        after = page.data.at(-1)?.cursor as string;
+        more = page.hasMore;
+      }
+      expect(seen).toEqual(requests.map(({ task }) => task).toReversed());
+      const all = await store.entries({}, { limit: 1_000, after: null });
+      expect(all.data).toHaveLength(27);
+      const names = (await store.accounts({ limit: 1_000, after: null })).data.map(({ account }) => account);
+      const first = await store.accounts({ limit: 3, after: null });
+      expect(first.hasMore).toBe(true);
+      const next = await store.accounts({ limit: 1_000, after: first.data.at(-1)?.account as string });
+      expect([...first.data, ...next.data].map(({ account }) => account)).toEqual(names);
+      expect(new Set(names).size).toBe(names.length);
+    });
+
+    it("names a cursor that is none", async () => {
+      await expect(store.entries({}, { limit: 1, after: "x" })).rejects.toMatchObject({
+        error: { code: "invalid-request", field: "after" },
+      });
+    });
+  });
+
+  describe("records", () => {
+    it("keep standings, miners, models and what miners signed", async () => {
+      const standing = (owner: string, alpha: number) => {
+        const passed = { "digits@1|webgpu": 3 };
+        return { owner: owner as OwnerId, alpha, beta: 1.5, updatedAt: 7, strikes: 0.1, suspended: false, passed };
+      };
+      const miner = {
+        miner: "m_a" as MinerId,
+        publicKey: "key",
+        owner: "own_a" as OwnerId,
+        firstSeenAt: 5,
+        lastSeenAt: 6,
+      };
+      const model = {
+        key: "digits@1" as ModelKey,
+        manifest: { id: "digits" },
+        golden: { runtime: "ort" },
+        publishedAt: 3,
+      };
+      const signature = {
+        session: "s_a" as SessionId,
+        miner: "m_a" as MinerId,
+        seq: 64,
+        link: "aa",
+        signature: "s",
+        at: 9,
+      };
+      const audit = { at: 1, actor: "operator", action: "pause", detail: { model: "digits@1" } };
+      const batch = {
+        standings: [standing("own_a", 1), standing("own_b", 2), standing("own_a", 3)],
+        miners: [miner],
+        models: [model as never],
+        chainSignatures: [signature],
+        audit: [audit, audit],
+      };
+      await store.commit(batch);
+      await store.commit({
+        ...batch,
+        miners: [{ ...miner, owner: "own_b" as OwnerId, firstSeenAt: 8, lastSeenAt: 9 }],
+      });
+      await reopen();
+      await store.commit({ audit: [audit] });
+      expect(await store.standings()).toEqual([standing("own_a", 3), standing("own_b", 2)]);
+      expect(await store.standing("own_a" as OwnerId)).toEqual(standing("own_a", 3));
+      expect(await store.standing("own_x" as OwnerId)).toBeNull();
+      expect(await store.miner("m_a" as MinerId)).toEqual({ ...miner, owner: "own_b", lastSeenAt: 9 });
+      expect(await store.models()).toEqual([model]);
+      await expect(store.commit({ models: [{ ...model, manifest: { id: "other" } } as never] })).rejects.toMatchObject({
+        code: "conflict",
+      });
+      await sound();
+    });
+
+    it("keep customers, keys and settings", async () => {
+      const customer = { customer: "c_a" as CustomerId, name: "Ann", createdAt: 1 };
+      const key = {
+        id: "k1",
+        secretHash: "h1",
+        name: "first",
+        customer: customer.customer,
+        scopes: ["infer"],
+        createdAt: 2,
+        revokedAt: null,
+      };
+      await store.addCustomer(customer);
+      await store.addApiKey(key);
+      await store.setSetting("hub-key", "one");
+      await store.setSetting("hub-key", "two");
+      await reopen();
+      expect(await store.customer(customer.customer)).toEqual(customer);
+      expect(await store.account(accounts.customer(customer.customer))).toMatchObject({ balance: 0n, entries: 0 });
+      expect(await store.apiKeyByHash("h1")).toEqual(key);
+      expect(await store.apiKeyByHash("h2")).toBeNull();
+      expect(await store.revokeApiKey("k1", 9)).toBe(true);
+      expect(await store.revokeApiKey("k1", 10)).toBe(false);
+      expect(await store.apiKeys(customer.customer)).toEqual([{ ...key, revokedAt: 9 }]);
+      expect(await store.setting("hub-key")).toBe("two");
+      expect(await store.setting("none")).toBeNull();
+      await expect(store.addCustomer(customer)).rejects.toMatchObject({ code: "conflict" });
+    });
+  });
+
+  describe("the database", () => {
+    it("refuses to change or remove an entry", async () => {
+      await rich();
+      const requests = traffic.requests(1);
+      await store.hold(requests);
+      await store.commit(traffic.settlement(requests));
+      await store.close();
+      for (const table of ["transfers", "legs", "receipts", "receipt_batches"]) {
+        await expect(place.execute(`delete from ${table}`)).rejects.toThrow(/never changed or removed/);
+      }
+      await expect(place.execute("update legs set amount = amount + 1")).rejects.toThrow(/never changed or removed/);
+      await expect(place.execute("update transfers set at = 1")).rejects.toThrow(/never changed or removed/);
+      store = await open();
+      await sound();
+    });
+
+    it.each([
+      [
+        "a changed amount",
+        "legs",
+        "update legs set amount = amount * 2 where seq = 4",
+        [/is not what was written/, /sum to/],
+      ],
+      [
+        "an entry moved to another account",
+        "legs",
+        "update legs set account = 'domain:commons' where account = 'foundation' and seq = 7",
+        [/is not what was written/, /says nothing/],
+      ],
+      [
+        "a changed time",
+        "transfers",
+        "update transfers set at = at + 1 where seq = 5",
+        [/hub one .* its hash differs/],
+      ],
+      ["a missing transfer", "transfers", "delete from transfers where seq = 5", [/Transfer 5 of hub one is missing/]],
+      [
+        "a missing end",
+        "transfers",
+        "delete from transfers where seq = (select max(seq) from transfers)",
+        [/belongs to no transfer/],
+      ],
+      [
+        "a changed balance",
+        null,
+        "update accounts set balance = balance + 1 where account = 'foundation'",
+        [/sum to 1 /, /foundation says/],
+      ],
+      [
+        "a hold that was not ended",
+        null,
+        "update holds set state = 'pending'",
+        [/its transfers say otherwise/, /open holds sum to/],
+      ],
+      [
+        "a changed receipt",
+        "receipts",
+        "update receipts set leaf = '{}' where position = 0",
+        [/not those that were signed/],
+      ],
+    ] as const)("finds %s", async (_, table, statement, faults) => {
+      await rich();
+      const requests = traffic.requests(2);
+      await store.hold(requests);
+      await store.commit(traffic.settlement(requests));
+      await sound();
+      await store.close();
+      if (table) await place.execute(place.unprotect(table));
+      await place.execute(statement);
+      store = await open();
+      const found = (await store.integrityCheck()).join("\n");
+      for (const fault of faults) expect(found).toMatch(fault);
+    });
+
+    it("has one hub of a name at a time", async () => {
+      await expect(openStore(place.config("one"))).rejects.toMatchObject({ code: "locked" });
+      await reopen();
+    });
+
+    it("is not touched by an older version", async () => {
+      await store.close();
+      await place.execute("insert into kysely_migration values ('9999-later', '2040-01-01T00:00:00.000Z')");
+      store = await openStore(place.config("one"));
+      await expect(store.migrate()).rejects.toMatchObject({
+        code: "newer-schema",
+        message: expect.stringContaining("9999-later"),
+      });
+    });
+
+    it("is migrated once", async () => {
+      await store.migrate();
+      await store.migrate();
+      await sound();
+    });
+  });
+
+  it("comes to the same as plain arithmetic over any sequence of holds, ends and repetitions", async () => {
+    const step = fc.record({
+      kind: fc.constantFrom("hold" as const, "settle" as const, "void" as const, "expire" as const, "repeat" as const),
+      count: fc.integer({ min: 1, max: 5 }),
+      amount: fc.bigInt(1n, 40n).map((micro) => micro * 1_000n),
+    });
+    await rich(200_000n);
+    let run = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
+        const made = new Traffic(`any ${run++}`);
+        let open = (await store.openHolds()).map((hold) => ({ ...hold, at: 1 }));
+        let last: Parameters<Store["commit"]>[0] = {};
+        for (const { kind, count, amount } of steps) {
+          const ending = open.slice(0, count);
+          if (kind === "repeat") await store.commit(last);
+          else if (kind === "hold") {
+            const requests = made.requests(count, amount);
+            const outcomes = await store.hold(requests);
+            open = [...open, ...requests.filter((_, i) => outcomes[i] === "held")];
+          } else if (ending.length > 0) {
+            const end = kind === "void" ? voidHold : expireHold;
+            last = kind === "settle" ? made.settlement(ending) : { transfers: ending.map((hold) => end(hold, 9)) };
+            await store.commit(last);
+            open = open.slice(count);
+          }
+        }
+        expect((await store.openHolds()).map(({ task }) => task).sort()).toEqual(open.map(({ task }) => task).sort());
+        const { data } = await store.accounts({ limit: 1_000, after: null });
+        for (const { account, balance } of data) expect(balance >= 0n || account === accounts.issuer).toBe(true);
+        await sound();
+      }),
+      { numRuns: 12 },
+    );
+  });
+
+  it("loses nothing that was acknowledged and keeps no half batch when it is killed", {
+    timeout: 120_000,
+  }, async () => {
+    const size = 20;
+    let acknowledged = 0;
+    await store.close();
+    for (let run = 0; run < 6; run++) {
+      acknowledged += await writeAndKill(place.config("one"), `crash ${run}`, size, 3 + run * 2, run * 3);
+      store = await openWhenFree(open);
+      const { receipts, tasks } = await store.counts();
+      expect(receipts).toBeGreaterThanOrEqual(acknowledged);
+      expect(receipts % size).toBe(0);
+      expect(tasks).toBe(receipts);
+      expect((await store.openHolds()).length % size).toBe(0);
+      await sound();
+      await store.commit({ transfers: (await store.openHolds()).map((hold) => voidHold(hold, 9)) });
+      await sound();
+      acknowledged = receipts;
+      await store.close();
+    }
+    expect(acknowledged).toBeGreaterThan(0);
+  });
+}
+
+const crashWriter = fileURLToPath(new URL("./crash-writer.ts", import.meta.url));
+
+/** Lets a child write, kills it `delayMs` after its `after`th word, returns what it had acknowledged. */
+async function writeAndKill(
+  config: StoreConfig,
+  run: string,
+  size: number,
+  after: number,
+  delayMs: number,
+): Promise<number> {
+  const child = spawn(process.execPath, [crashWriter, JSON.stringify(config), run, String(size)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const gone = once(child, "exit");
+  let acknowledged = 0;
+  let words = 0;
+  for await (const line of createInterface({ input: child.stdout })) {
+    acknowledged = Number(line);
+    if (++words === after) setTimeout(() => child.kill("SIGKILL"), delayMs);
+  }
+  const [, signal] = await gone;
+  expect(signal).toBe("SIGKILL");
+  return acknowledged;
+}
+
+/** PostgreSQL notices the death of a client a moment later. */
+async function openWhenFree(open: () => Promise<Store>): Promise<Store> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await open();
+    } catch (error) {
+      if ((error as { code?: string }).code !== "locked" || tries > 50) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * Rows as both databases hold them: text and 64-bit integers only. Money and work are integers, times are Unix
+ * milliseconds, JSON is text. What each table is for stands in migrations/0001-initial.ts.
+ */
+export interface Tables {
+  settings: { key: string; value: string };
+  customers: { customer: string; name: string; created_at: bigint };
+  api_keys: {
+    id: string;
+    secret_hash: string;
+    name: string;
+    customer: string;
+    scopes: string;
+    created_at: bigint;
+    revoked_at: bigint | null;
+  };
+  accounts: { account: string; asset: string; overdraft: bigint; balance: bigint; entries: bigint };
+  transfers: {
+    hub: string;
+    seq: bigint;
+    id: string;
+    kind: string;
+    at: bigint;
+    task: string | null;
+    input_hash: string;
+    hash: string;
+  };
+  legs: { hub: string; seq: bigint; account: string; asset: string; amount: bigint; at: bigint };
+  holds: { task: string; customer: string; amount: bigint; state: string };
+  tasks: {
+    task: string;
+    customer: string;
+    model: string;
+    level: string;
+    state: string;
+    basis: string | null;
+    price: bigint;
+    work: bigint;
+    submitted_at: bigint;
+    ended_at: bigint | null;
+    error: string | null;
+    timeline: string;
+  };
+  receipt_batches: { root: string; size: bigint; signature: string; at: bigint };
+  receipts: { receipt: string; root: string; position: bigint; leaf: string };
+  standings: { owner: string; standing: string };
+  miners: { miner: string; public_key: string; owner: string; first_seen_at: bigint; last_seen_at: bigint };
+  models: { model: string; manifest: string; golden: string; published_at: bigint };
+  chain_signatures: { session: string; seq: bigint; miner: string; link: string; signature: string; at: bigint };
+  audit: { hub: string; seq: bigint; at: bigint; actor: string; action: string; detail: string };
+}
+
+export type TableName = keyof Tables;

@@ -1,0 +1,109 @@
+import {
+  type CustomerId,
+  type MinerId,
+  type ModelKey,
+  type OwnerId,
+  receiptOf,
+  type TaskId,
+} from "../../shared/ids.ts";
+import type { Nano } from "../../shared/money.ts";
+import type { CheckDone } from "../core/events.ts";
+import { accounts } from "../economy/accounts.ts";
+import { receiptBatch, receiptLeaf } from "../economy/receipts.ts";
+import { commonsRevenue, settle } from "../economy/revenue.ts";
+import { sha256 } from "./sha256.ts";
+import type { Batch, HoldRequest, Store, TaskRecord } from "./store.ts";
+
+/** What a hub would write, made up: for the store's tests and its benchmark. `run` keeps the task ids of runs apart. */
+export class Traffic {
+  readonly customers = ["c_ann", "c_bob", "c_cid"] as CustomerId[];
+  readonly #run: string;
+  readonly #miners: number;
+  #tasks = 0;
+
+  constructor(run: string, miners = 40) {
+    this.#run = run;
+    this.#miners = miners;
+  }
+
+  async addCustomers(store: Store): Promise<void> {
+    for (const customer of this.customers) await store.addCustomer({ customer, name: "", createdAt: 1 });
+  }
+
+  requests(count: number, amount: Nano = 2_000n): HoldRequest[] {
+    return Array.from({ length: count }, () => {
+      const number = ++this.#tasks;
+      // Spread over the key space as the hub's random ids are.
+      const task = `t_${Buffer.from(sha256(`${this.#run}:${number}`))
+        .toString("base64url")
+        .slice(0, 22)}` as TaskId;
+      return { task, customer: this.customers[number % 3] as CustomerId, amount, at: 1_000 + number };
+    });
+  }
+
+  /** Settles every hold as a task that two miners ran. */
+  settlement(holds: readonly HoldRequest[]): Batch {
+    let pool = 0n;
+    const facts = holds.map((of) => this.fact(of));
+    const settled = facts.map((fact) => {
+      const settlement = settle(fact, commonsRevenue, pool, sha256);
+      if (!settlement.ok) throw new Error(settlement.error.message);
+      pool += settlement.value.poolGain;
+      return { fact, transfer: settlement.value.transfer };
+    });
+    const leaves = settled.map(({ fact, transfer }) => ({
+      receipt: receiptOf(fact.task),
+      leaf: receiptLeaf(fact, transfer),
+    }));
+    return {
+      tasks: facts.map(taskOf),
+      transfers: settled.map(({ transfer }) => transfer),
+      receipts: receiptBatch(leaves, 9_000, () => "signature", sha256),
+    };
+  }
+
+  fact({ task, customer, amount, at }: HoldRequest): CheckDone {
+    const execution = { commitment: "bb", accepted: true, signed: true, newcomer: false, computeMs: 3 };
+    const miner = (role: "primary" | "check", shift: number) => {
+      const number = (at * 7_919 + shift) % this.#miners;
+      const [by, id] = [`own_${number}` as OwnerId, `m_${number}` as MinerId];
+      return { ...execution, by, miner: id, assignment: `a_${task.slice(2)}${shift}` as never, role };
+    };
+    return {
+      task,
+      at: at + 5,
+      customer,
+      model: `model-${at % 3}@1` as ModelKey,
+      creator: `creator ${at % 3}`,
+      royaltyBasisPoints: 2_000,
+      level: "verified",
+      price: amount,
+      work: 123_456n,
+      basis: "checked",
+      inputHash: "aa".repeat(32),
+      commitment: "bb".repeat(32),
+      executions: [miner("primary", 0), miner("check", 1)],
+    };
+  }
+}
+
+const taskOf = (fact: CheckDone): TaskRecord => ({
+  task: fact.task,
+  customer: fact.customer,
+  model: fact.model,
+  level: fact.level,
+  state: "settled",
+  basis: fact.basis,
+  price: fact.price,
+  work: fact.work,
+  submittedAt: fact.at - 5,
+  endedAt: fact.at,
+  error: null,
+  timeline: ["queued", "assigned", "answered", "checking", "verified", "settled"].map((what, i) => ({
+    at: fact.at - 5 + i,
+    what,
+  })),
+});
+
+export const poolOf = (store: Store): Promise<Nano> =>
+  store.account(accounts.pool("commons")).then((account) => account?.balance ?? 0n);
