@@ -40,7 +40,13 @@ export const comparatorSchema = z.discriminatedUnion("kind", [
     abs: z.number().nonnegative(),
     rel: z.number().nonnegative(),
   }),
-  z.strictObject({ kind: z.literal("image"), output: name, peak: z.number().positive(), psnrPass: z.number(), psnrFail: z.number() }),
+  z.strictObject({
+    kind: z.literal("image"),
+    output: name,
+    peak: z.number().positive(),
+    psnrPass: z.number(),
+    psnrFail: z.number(),
+  }),
 ]);
 
 export const manifestSchema = z.strictObject({
@@ -51,12 +57,16 @@ export const manifestSchema = z.strictObject({
   description: z.string().max(2000),
   task: z.enum(["tensor", "embedding", "text-generation"]),
   dtype: z.enum(["fp32", "fp16", "int8", "q4"]),
-  opset: z.int().min(7),
+  /** ONNX Runtime implements 7 and later, and of older sets the operators that have not changed since. */
+  opset: z.int().min(1),
   /** `graph` is the ONNX file; sizes and hashes are checked by hub and miner before anything is loaded. */
   files: z
     .array(
       z.strictObject({
-        path: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]*$/).refine((path) => !path.includes(".."), "no '..'"),
+        path: z
+          .string()
+          .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]*$/)
+          .refine((path) => !path.includes(".."), "no '..'"),
         role: z.enum(["graph", "weights", "tokenizer", "config", "labels"]),
         sha256,
         bytes: z.int().positive().max(limits.modelBytes),
@@ -80,7 +90,7 @@ export const manifestSchema = z.strictObject({
     /** Counted by an instrumented reference run per distinct shape, then remembered. */
     z.strictObject({ kind: z.literal("by-shape") }),
   ]),
-  /** Peak bytes of a session, measured on the reference node. */
+  /** Files plus what loading them and running the largest batch takes on the reference node's heap. */
   memoryBytes: z.int().positive(),
   nonFiniteOutputs: z.boolean().default(false),
   licence: z.string().max(200),
@@ -100,6 +110,10 @@ export type InputSpec = z.infer<typeof inputSpecSchema>;
 const goldenTensorSchema = tensorSpecSchema.extend({ shape: z.array(z.int().nonnegative()), data: z.base64() });
 export const goldenSchema = z.strictObject({
   runtime: z.string(),
-  vectors: z.array(z.strictObject({ inputs: z.array(goldenTensorSchema), outputs: z.array(goldenTensorSchema) })).max(limits.goldenVectors),
+  /** Median milliseconds of one vector on the reference node that made the file. */
+  referenceMs: z.number().nonnegative(),
+  vectors: z
+    .array(z.strictObject({ inputs: z.array(goldenTensorSchema), outputs: z.array(goldenTensorSchema) }))
+    .max(limits.goldenVectors),
 });
 export type GoldenFile = z.infer<typeof goldenSchema>;

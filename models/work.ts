@@ -14,8 +14,10 @@ export interface Kernel {
   outputs: number[][];
 }
 
-/** 10⁻⁶ GFLOP. */
+/** 10⁻⁶ GFLOP: no task is priced as less. */
 export const WORK_MIN = 1000n;
+
+export const atLeastMinimum = (work: bigint): bigint => larger(work, WORK_MIN);
 
 /** @param equations of Einsum nodes by node name, see `OnnxGraph.equations` */
 export function countWork(kernels: readonly Kernel[], equations: ReadonlyMap<string, string>): bigint {
@@ -25,7 +27,7 @@ export function countWork(kernels: readonly Kernel[], equations: ReadonlyMap<str
     const flop = count ? 2n * count(kernel) : controlFlow.has(kernel.op) ? 0n : outputElements(kernel);
     work += flop;
   }
-  return larger(work, WORK_MIN);
+  return work;
 }
 
 const controlFlow = new Set(["If", "Loop", "Scan"]);

@@ -160,4 +160,8 @@ export interface RegisterRequest {
   dimensions: Record<string, number>;
   /** Overrides the comparator that registration chooses. */
   comparator: Manifest["comparator"] | null;
+  /** Inclusive bounds of an input's elements, by input name; they become part of the manifest. */
+  ranges?: Record<string, [number, number]>;
+  /** Inputs to make known answers from, one list each; without them registration makes its own. */
+  examples?: Tensor[][];
 }

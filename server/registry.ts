@@ -1,0 +1,195 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Manifest } from "../models/manifest.ts";
+import { type OnnxGraph, readOnnx } from "../models/onnx.ts";
+import { atLeastMinimum, countWork } from "../models/work.ts";
+import { failure, type TabgridError, TabgridFailure } from "../shared/errors.ts";
+import { type ModelKey, modelKey } from "../shared/ids.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import type { Tensor } from "../shared/tensor.ts";
+import type { RegisterRequest } from "./gateway.ts";
+import type { ModelFiles } from "./reference/messages.ts";
+import type { ReferenceNode } from "./reference/node.ts";
+import { checkStatement, describeModel, type Statement } from "./registry/describe.ts";
+import {
+  hashBytes,
+  modelFolders,
+  type RegisteredModel,
+  readModel,
+  writeFiles,
+  writeModelText,
+} from "./registry/files.ts";
+import { modelFilesOf } from "./registry/model-files.ts";
+
+/**
+ * The models that this hub knows: the built-in ones, and those registered since, which lie in
+ * `<data>/models/<id>/<version>/`. A version never changes once it is there.
+ */
+export interface Registry {
+  /**
+   * Reads every model and checks its files.
+   * @throws Error, in a sentence for the operator, where a folder is damaged
+   */
+  load(): Promise<RegisteredModel[]>;
+  /** Examines and stores a new version. Takes as long as some dozen runs of the model on the reference node. */
+  register(request: RegisterRequest): Promise<Result<RegisteredModel, TabgridError>>;
+  get(key: ModelKey): RegisteredModel | null;
+  /** A file by its path in the manifest, or `manifest.json` itself is `get(key).manifest`; null when there is none. */
+  file(id: string, version: string, path: string): { file: string; bytes: number; sha256: string } | null;
+  /** For `ReferenceNode.run`. */
+  modelFiles(key: ModelKey): ModelFiles | null;
+  /** FLOP of one task; for models without a formula by a traced run, remembered by shape. */
+  workOf(key: ModelKey, inputs: readonly Tensor[]): Promise<Result<bigint, TabgridError>>;
+}
+
+export interface RegistryOptions {
+  dataDir: string;
+  builtInDir: string;
+  reference: ReferenceNode;
+}
+
+const TRACE_MS = 60_000;
+const WORKS_REMEMBERED = 10_000;
+/** Integer inputs of up to this many elements (a sampling rate, a length, a flag) may steer shapes and branches. */
+const STEERING_ELEMENTS = 8;
+const GRAPH = "model.onnx";
+
+export function createRegistry({ dataDir, builtInDir, reference }: RegistryOptions): Registry {
+  const registered = join(dataDir, "models");
+  const models = new Map<ModelKey, RegisteredModel>();
+  const inProgress = new Set<ModelKey>();
+  /** In order of last use. */
+  const works = new Map<string, bigint>();
+
+  function keep(model: RegisteredModel): RegisteredModel {
+    models.set(modelKey(model.manifest.id, model.manifest.version), model);
+    return model;
+  }
+
+  async function store(request: RegisterRequest, graph: OnnxGraph): Promise<RegisteredModel> {
+    const { id, version, title, description, licence, creator, royaltyBasisPoints, files } = request;
+    const all = [{ path: GRAPH, role: "graph" as const, data: request.graph }, ...files];
+    const statement: Statement = {
+      ...{ id, version, title, description, licence, creator, royaltyBasisPoints },
+      task: "tensor",
+      files: all.map(({ path, role, data }) => ({ path, role, sha256: hashBytes(data), bytes: data.byteLength })),
+    };
+    const fault = checkStatement(statement, graph);
+    if (fault) throw new TabgridFailure(fault);
+    const incoming = join(registered, `.incoming-${randomUUID()}`);
+    try {
+      await mkdir(incoming, { recursive: true });
+      await writeFiles(incoming, all);
+      const { manifest, golden } = await describeModel(reference, incoming, statement, graph, request);
+      await writeModelText(incoming, manifest, golden);
+      await mkdir(join(registered, id), { recursive: true });
+      const folder = join(registered, id, version);
+      await rename(incoming, folder);
+      return await readModel(folder);
+    } finally {
+      await rm(incoming, { recursive: true, force: true });
+    }
+  }
+
+  async function countByTrace(
+    model: RegisteredModel,
+    inputs: readonly Tensor[],
+  ): Promise<Result<bigint, TabgridError>> {
+    const files = modelFilesOf(model.folder, model.manifest.files);
+    const key = [files.key, ...inputs.map(steering)].join("|");
+    const known = works.get(key);
+    if (known !== undefined) {
+      works.delete(key);
+      works.set(key, known);
+      return ok(known);
+    }
+    const graph = readOnnx(await readFile(files.graphPath));
+    if (!graph.ok) return graph;
+    const trace = await reference.trace(files, inputs, TRACE_MS);
+    if (!trace.ok) {
+      return err(failure("execution-failed", `the work of these shapes could not be counted: ${trace.error.message}`));
+    }
+    const work = countWork(trace.value, graph.value.equations);
+    works.set(key, work);
+    if (works.size > WORKS_REMEMBERED) works.delete(works.keys().next().value as string);
+    return ok(work);
+  }
+
+  return {
+    async load() {
+      models.clear();
+      await removeUnfinished(registered);
+      const folders = await modelFolders(builtInDir);
+      for (const id of await subfolders(registered)) folders.push(...(await modelFolders(join(registered, id))));
+      for (const folder of folders) keep(await readModel(folder));
+      return [...models.values()];
+    },
+
+    async register(request) {
+      const key = modelKey(request.id, request.version);
+      if (models.has(key) || inProgress.has(key)) {
+        const message = `${key} is registered already; a version never changes, give another one`;
+        return err(failure("model-exists", message, { field: "version" }));
+      }
+      const graph = readOnnx(request.graph);
+      if (!graph.ok) return graph;
+      inProgress.add(key);
+      try {
+        return ok(keep(await store(request, graph.value)));
+      } catch (error) {
+        if (error instanceof TabgridFailure) return err(error.error);
+        throw error;
+      } finally {
+        inProgress.delete(key);
+      }
+    },
+
+    get: (key) => models.get(key) ?? null,
+
+    file(id, version, path) {
+      const model = models.get(modelKey(id, version));
+      const named = model?.manifest.files.find((file) => file.path === path);
+      return model && named ? { file: join(model.folder, path), bytes: named.bytes, sha256: named.sha256 } : null;
+    },
+
+    modelFiles(key) {
+      const model = models.get(key);
+      return model ? modelFilesOf(model.folder, model.manifest.files) : null;
+    },
+
+    async workOf(key, inputs) {
+      const model = models.get(key);
+      if (!model) return err(failure("unknown-model", `no model ${key}`, { field: "model" }));
+      const formula = workByFormula(model.manifest, inputs);
+      const work = formula === null ? await countByTrace(model, inputs) : ok(formula);
+      return work.ok ? ok(atLeastMinimum(work.value)) : work;
+    },
+  };
+}
+
+/** Null where the model has no formula. */
+function workByFormula({ work, batch, inputs: [first] }: Manifest, inputs: readonly Tensor[]): bigint | null {
+  if (work.kind === "by-shape") return null;
+  const counted = inputs.find(({ name }) => name === first?.name);
+  const rows = batch.dimension === null ? 1 : (counted?.shape[0] ?? 1);
+  return BigInt(work.base) + BigInt(work.perRow) * BigInt(rows);
+}
+
+/** What of an input decides the shapes of a run. */
+function steering({ name, dtype, shape, data }: Tensor): string {
+  const small = !dtype.startsWith("float") && shape.reduce((a, b) => a * b, 1) <= STEERING_ELEMENTS;
+  return `${name}[${shape}]${small ? Buffer.from(data).toString("hex") : ""}`;
+}
+
+async function subfolders(parent: string): Promise<string[]> {
+  const entries = await readdir(parent, { withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+}
+
+/** What a registration left behind when the hub was killed. */
+async function removeUnfinished(parent: string): Promise<void> {
+  for (const name of await subfolders(parent)) {
+    if (name.startsWith(".incoming-")) await rm(join(parent, name), { recursive: true });
+  }
+}
