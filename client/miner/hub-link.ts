@@ -1,0 +1,128 @@
+import { limits } from "../../shared/limits.ts";
+import {
+  type Challenge,
+  type Device,
+  type HelloAnswer,
+  type MinerToHub,
+  PROTOCOL_VERSION,
+  type ResultMessage,
+} from "../../shared/protocol.ts";
+import type { Tensor } from "../../shared/tensor.ts";
+import { inlineBytesOf, toWireTensors } from "./blobs.ts";
+import { dialHub, type HubHandlers, type HubSocket } from "./hub-socket.ts";
+import { answerChallenge, type Identity } from "./identity.ts";
+import { createSeal, type Seal } from "./seal.ts";
+
+/** A result before it is numbered and authenticated. */
+export interface UnsealedResult {
+  assignment: string;
+  outputs: Tensor[];
+  computeMs: number;
+  /** Of `outputs`. */
+  commitment: Uint8Array;
+}
+
+/**
+ * One connection with its session key. MACs and signatures are made asynchronously, so everything that leaves goes through
+ * one queue: messages keep their order, results that of their `seq`, and hanging up comes last.
+ */
+export class HubLink {
+  readonly #socket: HubSocket;
+  readonly #identity: Identity;
+  readonly #lost: (reason: string) => void;
+  #challenge: Challenge | null = null;
+  #queue: Promise<void> = Promise.resolve();
+  #closed = false;
+  seal: Seal | null = null;
+
+  constructor(origin: string, identity: Identity, handlers: HubHandlers) {
+    this.#identity = identity;
+    const open =
+      <Args extends unknown[]>(handle: (...args: Args) => void) =>
+      (...args: Args) => {
+        if (!this.#closed) handle(...args);
+      };
+    const guarded = Object.fromEntries(Object.entries(handlers).map(([name, handle]) => [name, open(handle as never)]));
+    this.#lost = open(handlers.lost);
+    this.#socket = dialHub(origin, {
+      ...(guarded as unknown as HubHandlers),
+      challenge: open((challenge) => {
+        this.#challenge = challenge;
+        handlers.challenge(challenge);
+      }),
+    });
+  }
+
+  /** Answers the challenge. `previous` is an earlier session whose last results are not signed yet. */
+  async greet(device: Device, slots: number, previous: Seal | null): Promise<HelloAnswer | null> {
+    if (!this.#challenge) return null;
+    const { proof, sessionKey } = await answerChallenge(this.#identity, this.#challenge);
+    const unsigned = previous && previous.unsigned > 0 ? previous : null;
+    const answer = await this.#socket.hello({
+      protocol: PROTOCOL_VERSION,
+      ...proof,
+      role: "miner",
+      device,
+      slots,
+      ...(unsigned && { previous: { session: unsigned.session, chain: await unsigned.signChain() } }),
+    });
+    if (this.#closed) return null;
+    if (answer.ok) this.seal = createSeal(answer.welcome.session, sessionKey, this.#identity);
+    return answer;
+  }
+
+  send<Event extends Exclude<keyof MinerToHub, "hello">>(
+    event: Event,
+    message: Parameters<MinerToHub[Event]>[0],
+  ): void {
+    this.#enqueue(() => this.#socket.send(event, message));
+  }
+
+  sendResults(results: { seq: number; result: UnsealedResult }[]): void {
+    this.#enqueue(async (seal) => {
+      let items: ResultMessage["items"] = [];
+      let bytes = 0;
+      for (const { seq, result } of results) {
+        const { assignment, computeMs, commitment } = result;
+        const outputs = await toWireTensors(result.outputs, seal);
+        if (!outputs.ok) throw new Error(outputs.error);
+        const mac = await seal.seal(assignment, seq, commitment);
+        const inline = inlineBytesOf(outputs.value);
+        if (items.length > 0 && bytes + inline > limits.inlineTensorBytes) {
+          this.#socket.send("result", { items });
+          [items, bytes] = [[], 0];
+        }
+        items.push({ assignment, seq, outputs: outputs.value, mac, computeMs });
+        bytes += inline;
+      }
+      if (items.length > 0) this.#socket.send("result", { items });
+    });
+  }
+
+  sign(): void {
+    this.#enqueue(async (seal) => this.#socket.send("chain", await seal.signChain()));
+  }
+
+  /** After everything above has left. */
+  hangUp(): void {
+    void this.#queue.then(() => this.drop());
+  }
+
+  /** The socket is gone, or nothing more of it is wanted. */
+  drop(): void {
+    this.#closed = true;
+    this.#socket.close();
+  }
+
+  /** What cannot be sent (a blob that the hub did not take) ends the link: the next one sends again what the hub kept. */
+  #enqueue(task: (seal: Seal) => void | Promise<void>): void {
+    this.#queue = this.#queue.then(async () => {
+      if (this.#closed || !this.seal) return;
+      try {
+        await task(this.seal);
+      } catch (error) {
+        this.#lost(error instanceof Error ? error.message : String(error));
+      }
+    });
+  }
+}

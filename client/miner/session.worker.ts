@@ -1,0 +1,6 @@
+import "./zod-jitless.ts";
+
+import { expose } from "comlink";
+import { Miner } from "./miner.ts";
+
+expose(new Miner());
