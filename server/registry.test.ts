@@ -137,7 +137,6 @@ test("a file in which the runtime finds another graph than the hub is refused", 
     error: { code: "invalid-model", message: "graph: its outputs read as y, but it ran with x, y" },
   });
 });
-});
 
 test("a model without inputs has one known answer", async () => {
   // TensorProto: dims [2], float, "w", raw data
