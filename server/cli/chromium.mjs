@@ -2,7 +2,8 @@
  * Finding a Chrome or Chromium, and the flags under which it computes without a screen. Plain JavaScript without
  * dependencies: it also runs on Node 20 before anything is installed.
  */
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, readdirSync } from "node:fs";
+import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 
@@ -19,14 +20,29 @@ const macApplications = ["Google Chrome", "Chromium", "Google Chrome Canary"].ma
   (name) => `/Applications/${name}.app/Contents/MacOS/${name}`,
 );
 
-/** @param {NodeJS.ProcessEnv} env */
 function windowsPlaces(env) {
   const roots = [env.PROGRAMFILES, env["PROGRAMFILES(X86)"], env.LOCALAPPDATA];
   const applications = ["Google/Chrome/Application/chrome.exe", "Chromium/Application/chrome.exe"];
   return roots.flatMap((root) => (root ? applications.map((application) => join(root, application)) : []));
 }
 
-/** @param {string} path */
+/** What `puppeteer browsers install chrome` puts on this machine, newest first. */
+function puppeteerPlaces(env) {
+  const folder = join(env.PUPPETEER_CACHE_DIR ?? join(homedir(), ".cache", "puppeteer"), "chrome");
+  const inside = [
+    "chrome-linux64/chrome",
+    "chrome-mac-arm64/Google Chrome for Testing.app/Contents/MacOS/Google Chrome for Testing",
+    "chrome-mac-x64/Google Chrome for Testing.app/Contents/MacOS/Google Chrome for Testing",
+    "chrome-win64/chrome.exe",
+  ];
+  try {
+    const builds = readdirSync(folder).sort((a, b) => b.localeCompare(a, "en", { numeric: true }));
+    return builds.flatMap((build) => inside.map((path) => join(folder, build, path)));
+  } catch {
+    return []; // it has never installed one
+  }
+}
+
 function isExecutable(path) {
   try {
     accessSync(path, constants.X_OK);
@@ -37,10 +53,8 @@ function isExecutable(path) {
 }
 
 /**
- * The path of an installed browser, or null. PUPPETEER_EXECUTABLE_PATH and CHROME_PATH go first.
- * @param {NodeJS.ProcessEnv} [env]
- * @param {NodeJS.Platform} [platform]
- * @returns {string | null}
+ * The path of an installed browser, or null. PUPPETEER_EXECUTABLE_PATH and CHROME_PATH go first, what puppeteer installed
+ * goes last.
  */
 export function findChromium(env = process.env, platform = process.platform) {
   const named = [env.PUPPETEER_EXECUTABLE_PATH, env.CHROME_PATH];
@@ -53,14 +67,12 @@ export function findChromium(env = process.env, platform = process.platform) {
       : platform === "darwin"
         ? macApplications
         : [...commands.map((command) => `/usr/bin/${command}`), "/opt/google/chrome/chrome", "/snap/bin/chromium"];
-  return [...named, ...onPath, ...usual].find((path) => path && isExecutable(path)) ?? null;
+  return [...named, ...onPath, ...usual, ...puppeteerPlaces(env)].find((path) => path && isExecutable(path)) ?? null;
 }
 
 /**
  * Flags for a browser that mines without a screen. `software` also offers the software WebGPU adapter, which Chromium
  * otherwise hides.
- * @param {{ software: boolean }} options
- * @returns {string[]}
  */
 export function chromiumFlags({ software }) {
   return [

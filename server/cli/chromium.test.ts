@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -25,8 +25,17 @@ describe("findChromium", () => {
     expect(findChromium({ CHROME_PATH: join(folder, "gone"), PATH: folder })).toBe(onPath);
   });
 
-  it("looks where Windows puts it", () => {
-    expect(findChromium({ PROGRAMFILES: folder }, "win32")).toBeNull();
+  it("looks where Windows puts it, and then at what puppeteer installed", () => {
+    const env = { PROGRAMFILES: folder, PUPPETEER_CACHE_DIR: folder };
+    expect(findChromium(env, "win32")).toBeNull();
+    for (const version of ["99.0.1", "156.0.2"]) {
+      mkdirSync(join(folder, "chrome", `linux-${version}`, "chrome-linux64"), { recursive: true });
+      executable(`chrome/linux-${version}/chrome-linux64/chrome`);
+    }
+    expect(findChromium(env, "win32")).toContain("linux-156.0.2");
+    mkdirSync(join(folder, "Google", "Chrome", "Application"), { recursive: true });
+    const installed = executable("Google/Chrome/Application/chrome.exe");
+    expect(findChromium(env, "win32")).toBe(installed);
   });
 });
 
