@@ -14,7 +14,7 @@ export function AccountPanel(props: { account: string; fetchEntries: FetchEntrie
     queryKey: ["entries", account],
     queryFn: ({ pageParam, signal }) => fetchEntries(account, pageParam, signal),
     initialPageParam: null as string | null,
-    getNextPageParam: (page) => (page.has_more ? page.data.at(-1)?.seq : undefined),
+    getNextPageParam: (page) => (page.has_more ? page.data.at(-1)?.cursor : undefined),
   });
   const rows = entries.data?.pages.flatMap((page) => page.data) ?? [];
   return (
@@ -38,7 +38,7 @@ export function AccountPanel(props: { account: string; fetchEntries: FetchEntrie
       ) : null}
       <ol className="entries">
         {rows.map((entry) => (
-          <EntryRow key={entry.seq} entry={entry} account={account} />
+          <EntryRow key={entry.transfer} entry={entry} account={account} />
         ))}
       </ol>
       {entries.hasNextPage ? (

@@ -1,18 +1,10 @@
 import { z } from "zod";
+import { entrySchema } from "../../shared/api.ts";
 
 /** One page of `GET /api/v1/ledger/entries`: transfers that touch an account, newest first. */
 const pageSchema = z.object({
-  data: z.array(
-    z.object({
-      seq: z.string(),
-      transfer: z.string(),
-      kind: z.string(),
-      at: z.number(),
-      task: z.string().nullable(),
-      legs: z.array(z.object({ account: z.string(), asset: z.string(), amount: z.string() })),
-      hash: z.string(),
-    }),
-  ),
+  /** `cursor` is what `after` takes to go on from an entry; a hub that gives none shows its first page alone. */
+  data: z.array(entrySchema.extend({ cursor: z.string().optional() })),
   has_more: z.boolean(),
 });
 export type EntriesPage = z.infer<typeof pageSchema>;

@@ -1,7 +1,6 @@
 import "uplot/dist/uPlot.min.css";
 import { useEffect, useRef, useState } from "react";
 import UPlot from "uplot";
-import { EmptyState } from "../ui/empty-state.tsx";
 
 const WINDOW_SECONDS = 300;
 const HEIGHT_PX = 200;
@@ -56,7 +55,7 @@ export function TimeChart({ caption, now, times, series }: TimeChartProps) {
   return (
     <figure className="chart">
       <div ref={host} role="img" aria-label={`${caption}. Now: ${last}.`} />
-      {times.length < 2 ? <EmptyState title="Collecting">The line grows as the hub reports.</EmptyState> : null}
+      {times.length < 2 ? <p className="muted small">Collecting: the line grows as the hub reports.</p> : null}
       {series.length > 1 ? (
         <ul className="chart-legend small" aria-hidden="true">
           {series.map(({ label, tone, values }) => (

@@ -30,8 +30,8 @@ export function App({ connection, probe, localHub }: AppProps) {
     <UiRoot>
       <header className="top">
         <Brand href="/" />
-        {view && view.state !== "stopped" ? (
-          <Badge tone={view.hub.connected ? "good" : "busy"}>{hubText(view.hub)}</Badge>
+        {view ? (
+          <Badge tone={view.hub.connected ? "good" : "idle"}>{hubText(view)}</Badge>
         ) : (
           <Badge tone="idle">Nothing is running</Badge>
         )}

@@ -31,7 +31,7 @@ export function DeviceCard(props: { probe: DeviceProbe | null; device: Device | 
             <dd>{probe.adapter}</dd>
           </>
         ) : null}
-        {probe?.webgpu
+        {onGpu && probe?.webgpu
           ? probe.limits.map((limit) => (
               <div key={limit.label} style={{ display: "contents" }}>
                 <dt>{limit.label}</dt>

@@ -30,11 +30,13 @@ test.each(states)("in state %s a person always has a way to stop, to pause or to
 });
 
 test("what the hub badge says", () => {
-  expect(hubText({ connected: true, attempt: 7, retryInMs: 10 })).toBe("Connected to the hub");
-  expect(hubText({ connected: false, attempt: 0, retryInMs: null })).toBe("Connecting to the hub");
-  expect(hubText({ connected: false, attempt: 3, retryInMs: 3200 })).toBe(
-    "Reconnecting to the hub: attempt 3, next in 4 s",
-  );
+  const said = (state: MinerState, connected: boolean, attempt: number, retryInMs: number | null) =>
+    hubText({ state, hub: { connected, attempt, retryInMs } });
+  expect(said("ready", true, 7, 10)).toBe("Connected to the hub");
+  expect(said("connecting", false, 0, 0)).toBe("Connecting to the hub");
+  expect(said("connecting", false, 3, 3200)).toBe("Reconnecting to the hub: attempt 3, next in 4 s");
+  expect(said("connecting", false, 3, null)).toBe("Reconnecting to the hub: attempt 3");
+  expect(said("elsewhere", false, 0, null)).toBe("Not connected");
 });
 
 test.each([

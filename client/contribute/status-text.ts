@@ -32,7 +32,8 @@ const statuses: Record<MinerState, Status> = {
 
 export function statusOf(view: MinerView | null): Status {
   const status = statuses[view?.state ?? "stopped"];
-  return view?.why ? { ...status, sentence: view.why } : status;
+  // Who stopped it knows why: the general sentence says the rest.
+  return view?.why && view.state !== "stopped" ? { ...status, sentence: view.why } : status;
 }
 
 export interface Controls {
@@ -67,9 +68,13 @@ export function controlsOf(state: MinerState): Controls {
   }
 }
 
-export function hubText(hub: MinerView["hub"]): string {
+/** States in which the miner looks for no hub. */
+const offline: ReadonlySet<MinerState> = new Set(["stopped", "elsewhere", "suspended", "failed"]);
+
+export function hubText({ state, hub }: Pick<MinerView, "state" | "hub">): string {
   if (hub.connected) return "Connected to the hub";
-  if (hub.attempt <= 1 && hub.retryInMs === null) return "Connecting to the hub";
+  if (offline.has(state)) return "Not connected";
+  if (hub.attempt === 0) return "Connecting to the hub";
   const retry = hub.retryInMs === null ? "" : `, next in ${Math.ceil(hub.retryInMs / 1000)} s`;
   return `Reconnecting to the hub: attempt ${hub.attempt}${retry}`;
 }

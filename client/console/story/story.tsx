@@ -61,7 +61,8 @@ createRoot(document.getElementById("root") as HTMLElement).render(
           has_more: after === null,
           data: Array.from({ length: 8 }, (_, index) => ({
             seq: String((after === null ? 900 : Number(after)) - index - 1),
-            transfer: `x_${index}`,
+            cursor: String((after === null ? 900 : Number(after)) - index - 1),
+            transfer: `x_${after}_${index}`,
             kind: index === 7 ? "credit" : "settle",
             at: now - index * 61_000,
             task: index === 7 ? null : `t_Ab9cQx7aK2mT${index}`,
