@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { failure, type TabgridError } from "../shared/errors.ts";
-import { type OwnerId, receiptOf, type TaskId } from "../shared/ids.ts";
+import { type ModelKey, type OwnerId, receiptOf, type TaskId } from "../shared/ids.ts";
 import { limits } from "../shared/limits.ts";
 import type { Nano } from "../shared/money.ts";
 import type { WorkLine } from "../shared/protocol.ts";
@@ -34,9 +34,9 @@ export interface RuntimeOptions {
   /** Signs the preimage of a receipt root, base64url. */
   sign(preimage: Uint8Array): string;
   /** SHA-256 over a model's files, part of every receipt. */
-  filesHash(model: string): string | undefined;
+  filesHash(model: ModelKey): string | undefined;
   runReference(
-    model: string,
+    model: ModelKey,
     inputs: Tensor[],
   ): Promise<Result<{ outputs: Tensor[]; commitment: string; runMs: number }, string>>;
   fatal(error: unknown): void;
@@ -284,7 +284,7 @@ export class Runtime {
     }
   }
 
-  #runReference(task: TaskId, model: string, inputs: Tensor[]): void {
+  #runReference(task: TaskId, model: ModelKey, inputs: Tensor[]): void {
     this.#options.runReference(model, inputs).then(
       (run) => {
         const at = this.#options.clock.now();

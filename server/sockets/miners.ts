@@ -2,7 +2,14 @@ import { randomBytes } from "node:crypto";
 import type { Namespace, Socket } from "socket.io";
 import type { z } from "zod";
 import { failure, type TabgridError } from "../../shared/errors.ts";
-import { type AssignmentId, type ModelKey, type OwnerId, ownerOf, type SessionId } from "../../shared/ids.ts";
+import {
+  type AssignmentId,
+  type MinerId,
+  type ModelKey,
+  type OwnerId,
+  ownerOf,
+  type SessionId,
+} from "../../shared/ids.ts";
 import { limits } from "../../shared/limits.ts";
 import {
   type AccountUpdate,
@@ -53,10 +60,10 @@ export interface MinerSocketsOptions {
   trusts: (address: string, hop: number) => boolean;
   report(event: HubEvent): void;
   /** What is known of an owner; remembers the identity. */
-  admit(identity: { miner: string; owner: OwnerId; publicKey: Uint8Array }): Promise<Standing | null>;
+  admit(identity: { miner: MinerId; owner: OwnerId; publicKey: Uint8Array }): Promise<Standing | null>;
   goldenInputs(model: ModelKey): Tensor[][];
   /** Keeps a verified chain signature, the miner's own proof of its work. */
-  keepChain(session: SessionId, miner: string, chain: ChainSignature): void;
+  keepChain(session: SessionId, miner: MinerId, chain: ChainSignature): void;
   warn(message: string, detail: Record<string, unknown>): void;
 }
 

@@ -1,0 +1,254 @@
+import { randomBytes } from "node:crypto";
+import { failure, type TabgridError } from "../shared/errors.ts";
+import { type ModelKey, modelKey, receiptOf, type TaskId } from "../shared/ids.ts";
+import { limits } from "../shared/limits.ts";
+import type { Nano } from "../shared/money.ts";
+import { commonsTariff, priceOf, type ServiceLevel } from "../shared/pricing.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { matchSpecs } from "../shared/tensor.ts";
+import type { Clock, Millis } from "../shared/time.ts";
+import type { CoreModel, TaskSpec } from "./core/events.ts";
+import type { HubState } from "./core/state.ts";
+import { commonsRevenue, revenueTable } from "./economy/revenue.ts";
+import type { Gateway, InferRequest, ModelStatus, NetworkView, TaskView } from "./gateway.ts";
+import type { RegisteredModel } from "./registry/files.ts";
+import type { Registry } from "./registry.ts";
+import type { LiveTask, Runtime } from "./runtime.ts";
+import type { BlobStore } from "./sockets/blobs.ts";
+import { commitmentOf } from "./sockets/identity.ts";
+import type { MinerSockets } from "./sockets/miners.ts";
+import type { Statistics } from "./statistics.ts";
+import type { Store } from "./store/store.ts";
+
+/** The API's view of the hub: turns requests into tasks, and what the core and the store hold into views. */
+
+export interface GatewayParts {
+  state: HubState;
+  runtime: Runtime;
+  store: Store;
+  registry: Registry;
+  sockets: MinerSockets;
+  blobs: BlobStore;
+  statistics: Statistics;
+  clock: Clock;
+  /** base64url. */
+  hubKey: string;
+}
+
+/** `commons`: tensors and embeddings are verified before they are answered, text after (../shared/policy.md). */
+const defaultLevel = (task: string): ServiceLevel => (task === "text-generation" ? "fast" : "verified");
+
+export function createGateway(parts: GatewayParts): Gateway & { publish(model: RegisteredModel): ModelStatus } {
+  const { state, runtime, store, registry, sockets, blobs, statistics, clock } = parts;
+  const published: RegisteredModel[] = [];
+
+  function publish(model: RegisteredModel): ModelStatus {
+    const { manifest, golden, referenceMs } = model;
+    const core: CoreModel = {
+      key: modelKey(manifest.id, manifest.version),
+      memoryBytes: manifest.memoryBytes,
+      downloadBytes: manifest.files.reduce((sum, file) => sum + file.bytes, 0),
+      batchLimit: manifest.batch.limit,
+      rowsIndependent: manifest.batch.rowsIndependent,
+      comparator: manifest.comparator,
+      outputs: manifest.outputs,
+      nonFiniteOutputs: manifest.nonFiniteOutputs,
+      golden,
+      creator: manifest.creator,
+      royaltyBasisPoints: manifest.royaltyBasisPoints,
+      referenceMs: referenceMs <= REFERENCE_LIMIT_MS ? referenceMs : null,
+    };
+    published.push(model);
+    runtime.report({ kind: "model.published", at: clock.now(), model: core });
+    return statusOf(model);
+  }
+
+  function statusOf({ manifest, publishedAt, referenceMs }: RegisteredModel): ModelStatus {
+    const key = modelKey(manifest.id, manifest.version);
+    return {
+      manifest,
+      publishedAt,
+      miners: state.roster.able(key).length,
+      queued: state.queue.byModel.get(key)?.size ?? 0,
+      referenceServes: state.options.referenceServes && referenceMs <= REFERENCE_LIMIT_MS,
+    };
+  }
+
+  /** Newest first where no version is named: the last one published. */
+  const find = (id: string, version?: string): RegisteredModel | undefined =>
+    published.findLast(({ manifest }) => manifest.id === id && (version === undefined || manifest.version === version));
+
+  async function specOf(request: InferRequest): Promise<Result<TaskSpec, TabgridError>> {
+    const model = find(request.model, request.version);
+    if (!model) {
+      const wanted = request.version === undefined ? request.model : `${request.model} version ${request.version}`;
+      return err(failure("unknown-model", `no model ${wanted}`, { field: "model", got: wanted }));
+    }
+    const { manifest } = model;
+    const matched = matchSpecs(request.inputs, manifest.inputs, "inputs");
+    if (!matched.ok) return matched;
+    const deadlineMs = request.deadlineMs ?? limits.deadlineDefaultMs;
+    if (deadlineMs <= 0) {
+      const detail = { field: "parameters.deadline_ms", expected: "more than 0", got: String(deadlineMs) };
+      return err(failure("deadline-expired", "the deadline has passed already", detail));
+    }
+    const key = modelKey(manifest.id, manifest.version);
+    const work = await registry.workOf(key, request.inputs);
+    if (!work.ok) return work;
+    const level = request.level ?? defaultLevel(manifest.task);
+    const { dimension } = manifest.batch;
+    return ok({
+      task: `t_${randomBytes(16).toString("base64url")}` as TaskId,
+      customer: request.customer,
+      model: key,
+      inputs: request.inputs,
+      inputHash: commitmentOf(request.inputs).toString("hex"),
+      rows: dimension === null ? 1 : (matched.dims.get(dimension) ?? 1),
+      dims: Object.fromEntries(matched.dims),
+      work: work.value,
+      price: priceOf(work.value, level, commonsTariff),
+      level,
+      deadlineAt: clock.now() + deadlineMs,
+    });
+  }
+
+  const gateway: Gateway & { publish: typeof publish } = {
+    publish,
+    models: () => published.map(statusOf),
+    model(id, version) {
+      const model = find(id, version);
+      return model ? statusOf(model) : null;
+    },
+
+    async quote(request) {
+      const spec = await specOf(request);
+      return spec.ok ? ok({ price: spec.value.price, work: spec.value.work }) : spec;
+    },
+
+    async infer(request, signal) {
+      const built = await specOf(request);
+      if (!built.ok) return built;
+      const spec = built.value;
+      const cancel = () => runtime.report({ kind: "task.cancelled", at: clock.now(), task: spec.task });
+      signal.addEventListener("abort", cancel, { once: true });
+      const result = await runtime.submit(spec);
+      signal.removeEventListener("abort", cancel);
+      if (!result.ok) return result;
+      const at = spec.model.lastIndexOf("@");
+      const wanted = new Set(request.outputs);
+      return ok({
+        task: spec.task,
+        receipt: receiptOf(spec.task),
+        basis: result.basis,
+        level: spec.level,
+        price: spec.price,
+        model: { id: spec.model.slice(0, at), version: spec.model.slice(at + 1) },
+        outputs: result.outputs.filter(({ name }) => wanted.size === 0 || wanted.has(name)),
+      });
+    },
+
+    async task(id) {
+      const live = runtime.live.get(id);
+      if (live) return viewOfLive(state, live, clock.now());
+      const record = await store.task(id);
+      if (!record) return null;
+      const receipt = record.state === "settled" || record.state === "overturned" ? receiptOf(id) : null;
+      return { ...record, model: record.model, position: null, etaMs: null, receipt };
+    },
+
+    async cancel(id) {
+      const live = runtime.live.get(id);
+      if (!live) return err(failure("unknown-task", `${id} is not open`, { field: "task", got: id }));
+      runtime.report({ kind: "task.cancelled", at: clock.now(), task: id });
+      await runtime.settled();
+      return ok(null);
+    },
+
+    async receipt(id) {
+      const receipt = await store.receipt(id);
+      return receipt && { ...receipt, hubKey: parts.hubKey };
+    },
+
+    accounts: (page) => store.accounts(page),
+    account: (id) => store.account(id),
+    entries: (filter, page) => store.entries(filter, page),
+    imbalance: () => store.imbalance(),
+    network: () => networkOf(state, statistics),
+    async readiness() {
+      const database = await store.counts().then(
+        () => null,
+        (error: Error) => error.message,
+      );
+      return { database, models: published.length > 0 ? null : "no model is published" };
+    },
+    metrics: async () => statistics.metrics(await store.imbalance()),
+
+    async register(request) {
+      const shares = revenueTable(commonsRevenue, request.royaltyBasisPoints);
+      if (!shares.ok) return shares;
+      const registered = await registry.register(request);
+      if (!registered.ok) return registered;
+      const status = publish(registered.value);
+      await runtime.settled();
+      return ok(status);
+    },
+
+    modelFile: (id, version, path) => registry.file(id, version, path),
+    getBlob(session, sha256, token) {
+      const allowed = sockets.allowsBlob(session, "GET", sha256, token);
+      if (!allowed.ok) return allowed;
+      const data = blobs.get(sha256);
+      return data ? ok(data) : err(failure("unknown-blob", `no blob ${sha256}`, { field: "sha256" }));
+    },
+    putBlob(session, sha256, token, data) {
+      const allowed = sockets.allowsBlob(session, "PUT", sha256, token);
+      return allowed.ok ? blobs.putAs(sha256, data) : allowed;
+    },
+  };
+  return gateway;
+}
+
+/** A model that the reference node runs slower than this is decided by miners alone. */
+const REFERENCE_LIMIT_MS = 10_000;
+
+function viewOfLive(state: HubState, live: LiveTask, now: Millis): TaskView {
+  const { spec, timeline, error, submittedAt, endedAt, basis } = live;
+  const position = live.state === "queued" ? (state.queue.byModel.get(spec.model)?.position(spec.task) ?? null) : null;
+  return {
+    task: spec.task,
+    customer: spec.customer,
+    model: spec.model,
+    level: spec.level,
+    state: live.state,
+    basis,
+    price: spec.price as Nano,
+    submittedAt,
+    endedAt,
+    position,
+    etaMs: position === null ? null : etaMs(state, spec.model, position, spec.deadlineAt - now),
+    error,
+    receipt: null,
+    timeline: [...timeline],
+  };
+}
+
+/** Items ahead over the miners' joint rate; null where no miner runs the model or it would not be in time. */
+function etaMs(state: HubState, model: ModelKey, position: number, slackMs: number): number | null {
+  let perMs = 0;
+  for (const session of state.roster.able(model))
+    perMs += 1 / Math.max(1, session.models.get(model)?.serviceMs ?? 1_000);
+  const eta = perMs > 0 ? Math.ceil((position + 1) / perMs) : null;
+  return eta !== null && eta <= slackMs ? eta : null;
+}
+
+function networkOf(state: HubState, statistics: Statistics): NetworkView {
+  const { queued, inFlight, verified, perSecond } = statistics.totals();
+  let miners = 0;
+  let working = 0;
+  for (const session of state.roster.sessions.values()) {
+    if (session.graceEndsAt !== null) continue;
+    miners++;
+    if (session.assignments.size > 0) working++;
+  }
+  return { miners, working, queued, inFlight, verified, perSecond };
+}

@@ -1,0 +1,252 @@
+import { createHash, randomBytes, randomInt } from "node:crypto";
+import { once } from "node:events";
+import { createServer as createHttpServer } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { fileURLToPath } from "node:url";
+import type { Logger } from "pino";
+import { Server } from "socket.io";
+import * as msgpack from "socket.io-msgpack-parser";
+import type { ConsoleToHub, HubToConsole } from "../shared/console-protocol.ts";
+import { limits } from "../shared/limits.ts";
+import type { HubToMiner, MinerToHub } from "../shared/protocol.ts";
+import { seededRng } from "../shared/random.ts";
+import { err, ok } from "../shared/result.ts";
+import { systemClock } from "../shared/time.ts";
+import { createApi } from "./api/app.ts";
+import { defaultRateLimits, type RateLimits } from "./api/rate-limit.ts";
+import { bootstrap } from "./bootstrap.ts";
+import type { Config } from "./config.ts";
+import { HubState } from "./core/state.ts";
+import { accounts } from "./economy/accounts.ts";
+import { voidHold } from "./economy/holds.ts";
+import { createGateway } from "./hub-gateway.ts";
+import { createReferenceNode, type ReferenceNode } from "./reference/node.ts";
+import { createRegistry } from "./registry.ts";
+import { Runtime } from "./runtime.ts";
+import { BlobStore } from "./sockets/blobs.ts";
+import { ConsoleFeed } from "./sockets/console.ts";
+import { EarningsFeed } from "./sockets/earnings.ts";
+import { commitmentOf } from "./sockets/identity.ts";
+import { MinerSockets } from "./sockets/miners.ts";
+import { Statistics } from "./statistics.ts";
+import { openStore } from "./store/open.ts";
+import type { Store } from "./store/store.ts";
+
+/** The composition root: opens everything, joins it, and hands back what can be closed again. */
+
+export interface HubOptions {
+  config: Config;
+  log: Logger;
+  version: string;
+  /** The built pages; null serves none. */
+  clientDir: string | null;
+  /** Whether requests that no miner can take are served by the reference node. */
+  referenceServes?: boolean;
+  rateLimits?: RateLimits;
+  /** Called when the hub cannot go on: a commit failed, an invariant broke. The process should end. */
+  fatal(error: unknown): void;
+}
+
+export type RunningHub = Awaited<ReturnType<typeof startHub>>;
+
+const REFERENCE_RUN_MS = 10_000;
+/** Reference runs in flight above which peers are preferred as checkers. */
+const REFERENCE_BACKLOG = 16;
+const builtInDir = fileURLToPath(new URL("../models", import.meta.url));
+
+export async function startHub(options: HubOptions) {
+  const { config, log } = options;
+  const hub = "hub-1";
+  const store = await openStore(
+    config.databaseUrl
+      ? { kind: "postgres", url: config.databaseUrl, hub }
+      : { kind: "sqlite", folder: config.dataDir, hub },
+  );
+  const reference = createReferenceNode();
+  try {
+    await store.migrate();
+    return await assemble(options, store, reference);
+  } catch (error) {
+    log.debug({ err: error }, "start failed");
+    await reference.close();
+    await store.close();
+    throw error;
+  }
+}
+
+async function assemble(options: HubOptions, store: Store, reference: ReferenceNode) {
+  const { config, log } = options;
+  const clock = systemClock;
+  await voidOpenHolds(store, clock.now());
+  const { hubKey, keys, firstKey, adminToken, isOperator } = await bootstrap(store, config, clock.now());
+  const registry = createRegistry({ dataDir: config.dataDir, builtInDir, reference });
+  const models = await registry.load();
+
+  const state = new HubState({
+    idPrefix: randomBytes(9).toString("base64url"),
+    referenceServes: options.referenceServes ?? true,
+    referenceBacklog: REFERENCE_BACKLOG,
+  });
+  const pool = await store.account(accounts.pool("commons"));
+  const runtime = new Runtime(
+    {
+      state,
+      rng: seededRng(randomInt(2 ** 32 - 1)),
+      store,
+      clock,
+      sign: (preimage) => Buffer.from(hubKey.sign(preimage)).toString("base64url"),
+      filesHash: (model) => {
+        const registered = registry.get(model);
+        return registered ? filesHash(registered.manifest.files) : undefined;
+      },
+      runReference: async (model, inputs) => {
+        const files = registry.modelFiles(model);
+        if (!files) return err(`no files of ${model}`);
+        const run = await reference.run(files, inputs, REFERENCE_RUN_MS);
+        if (!run.ok) return err(`${run.error.code}: ${run.error.message}`);
+        return ok({ ...run.value, commitment: commitmentOf(run.value.outputs).toString("hex") });
+      },
+      fatal: options.fatal,
+    },
+    pool?.balance ?? 0n,
+  );
+
+  const statistics = new Statistics(state, clock.now);
+  const blobs = new BlobStore();
+  const gatewayParts = { state, runtime, store, registry, blobs, statistics, clock };
+
+  // The app needs the sockets and the sockets need the server: the server takes its handler last.
+  const server = config.tls ? createHttpsServer(config.tls) : createHttpServer();
+  const io = new Server<MinerToHub & ConsoleToHub, HubToMiner & HubToConsole>(server, {
+    parser: msgpack,
+    transports: ["websocket"],
+    serveClient: false,
+    maxHttpBufferSize: limits.socketMessageBytes,
+    perMessageDeflate: false,
+  });
+  const trust: { fn: (address: string, hop: number) => boolean } = { fn: () => false };
+  const warn = (message: string, detail: Record<string, unknown>) => log.warn(detail, message);
+  const sockets: MinerSockets = new MinerSockets({
+    namespace: io.of("/miner") as never,
+    hubKey,
+    blobs,
+    clock,
+    trusts: (address, hop) => trust.fn(address, hop),
+    report: (event) => runtime.report(event),
+    admit: async ({ miner, owner, publicKey }) => {
+      const at = clock.now();
+      const identity = {
+        miner,
+        owner,
+        publicKey: Buffer.from(publicKey).toString("base64url"),
+        firstSeenAt: at,
+        lastSeenAt: at,
+      };
+      await store.commit({ miners: [identity] });
+      await earnings.open(owner);
+      return store.standing(owner);
+    },
+    goldenInputs: (model) => registry.get(model)?.golden.map((vector) => vector.inputs) ?? [],
+    keepChain: (session, miner, { seq, link, signature }) => {
+      const chain = {
+        session,
+        miner,
+        seq,
+        link: Buffer.from(link).toString("hex"),
+        signature: Buffer.from(signature).toString("base64url"),
+        at: clock.now(),
+      };
+      store.commit({ chainSignatures: [chain] }).catch(options.fatal);
+    },
+    warn,
+  });
+  runtime.deliver = (effect) => sockets.deliver(effect);
+  const earnings: EarningsFeed = new EarningsFeed(state, store, (owner, update) => sockets.sendAccount(owner, update));
+  const consoleFeed = new ConsoleFeed({
+    namespace: io.of("/console") as never,
+    state,
+    clock,
+    version: options.version,
+    isOperator,
+    totals: () => statistics.totals(),
+    ledger: async () => {
+      const [page, imbalance, counts] = await Promise.all([
+        store.accounts({ limit: 100, after: null }),
+        store.imbalance(),
+        store.counts(),
+      ]);
+      return {
+        imbalance: (imbalance.USDC + imbalance.DN).toString(),
+        accounts: page.data.map(({ account, asset, balance }) => ({ account, asset, balance: balance.toString() })),
+        transfers: counts.transfers,
+      };
+    },
+    earned: (owner) => earnings.of(owner),
+    warn,
+  });
+  for (const observer of [statistics, earnings, consoleFeed]) runtime.observers.add(observer);
+
+  const hubKeyText = Buffer.from(hubKey.publicKey).toString("base64url");
+  const gateway = createGateway({ ...gatewayParts, sockets, hubKey: hubKeyText });
+  for (const model of models) gateway.publish(model);
+  const app = createApi({
+    gateway,
+    keys,
+    config: {
+      trustProxy: config.trustProxy,
+      version: options.version,
+      clientDir: options.clientDir,
+      rateLimits: options.rateLimits ?? defaultRateLimits,
+      log,
+    },
+  });
+  trust.fn = app.get("trust proxy fn");
+  server.on("request", app);
+  await runtime.settled();
+  await listen(server, config);
+
+  const { port } = server.address() as AddressInfo;
+  const host = config.host.includes(":") ? `[${config.host}]` : config.host;
+  return {
+    url: `${config.tls ? "https" : "http"}://${host}:${port}`,
+    /** `fresh` only on the start that made it. */
+    firstKey,
+    adminToken,
+    state,
+    runtime,
+    store,
+    gateway,
+    /** Answers what is under way, commits it, and lets go of everything. */
+    async close(): Promise<void> {
+      server.close();
+      io.disconnectSockets(true);
+      consoleFeed.close();
+      earnings.close();
+      await runtime.close();
+      server.closeAllConnections();
+      await io.close();
+      await reference.close();
+      await store.close();
+    },
+  };
+}
+
+/** A restart voids the holds of requests whose callers it has lost. */
+async function voidOpenHolds(store: Store, at: number): Promise<void> {
+  const open = await store.openHolds();
+  if (open.length > 0) await store.commit({ transfers: open.map((hold) => voidHold(hold, at)) });
+}
+
+/** One hash over all files of a model version, in order of path; part of every receipt. */
+function filesHash(files: readonly { path: string; sha256: string }[]): string {
+  const hash = createHash("sha256");
+  for (const { path, sha256 } of [...files].sort((a, b) => (a.path < b.path ? -1 : 1)))
+    hash.update(`${path}\n${sha256}\n`);
+  return hash.digest("hex");
+}
+
+async function listen(server: ReturnType<typeof createHttpServer>, { host, port }: Config): Promise<void> {
+  server.listen(port, host);
+  await once(server, "listening");
+}
