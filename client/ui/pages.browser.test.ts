@@ -10,7 +10,7 @@ import react from "@vitejs/plugin-react";
 import puppeteer, { type Browser, type Page } from "puppeteer";
 import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { findChromium } from "../../server/cli/chromium.mjs";
+import { chromiumFlags, findChromium } from "../../server/cli/chromium.mjs";
 
 /**
  * Both pages in a real browser, in every state that a person can meet. The story pages render the product's components
@@ -63,8 +63,8 @@ beforeAll(async () => {
       .pipe(response);
   });
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  const executablePath = await findChromium();
-  browser = await puppeteer.launch({ ...(executablePath ? { executablePath } : {}), args: ["--no-sandbox"] });
+  const executablePath = findChromium() ?? undefined;
+  browser = await puppeteer.launch({ executablePath, args: chromiumFlags({ software: false }) });
   page = await browser.newPage();
   page.on("pageerror", (error) => problems.push(String(error)));
   page.on("console", (message) => {
