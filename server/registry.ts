@@ -51,7 +51,7 @@ export interface RegistryOptions {
 
 const TRACE_MS = 60_000;
 const WORKS_REMEMBERED = 10_000;
-/** Integer inputs of up to this many elements (a sampling rate, a length, a flag) may steer shapes and branches. */
+/** Integer scalars and lists of up to this many elements (a sampling rate, a size, a flag) may steer shapes and branches. */
 const STEERING_ELEMENTS = 8;
 const GRAPH = "model.onnx";
 
@@ -178,8 +178,8 @@ function workByFormula({ work, batch, inputs: [first] }: Manifest, inputs: reado
 
 /** What of an input decides the shapes of a run. */
 function steering({ name, dtype, shape, data }: Tensor): string {
-  const small = !dtype.startsWith("float") && shape.reduce((a, b) => a * b, 1) <= STEERING_ELEMENTS;
-  return `${name}[${shape}]${small ? Buffer.from(data).toString("hex") : ""}`;
+  const steers = !dtype.startsWith("float") && shape.length <= 1 && (shape[0] ?? 1) <= STEERING_ELEMENTS;
+  return `${name}[${shape}]${steers ? Buffer.from(data).toString("hex") : ""}`;
 }
 
 async function subfolders(parent: string): Promise<string[]> {

@@ -94,7 +94,7 @@ const fromText = ({ data, ...tensor }: TextTensor): Tensor => ({
   data: new Uint8Array(Buffer.from(data, "base64")),
 });
 
-async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T> {
+export async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T> {
   try {
     return schema.parse(JSON.parse(await readFile(file, "utf8")));
   } catch (error) {
