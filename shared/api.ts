@@ -257,5 +257,8 @@ export const registerQuerySchema = z.strictObject({
   licence: z.string().min(1).max(200),
   creator: z.string().min(1).max(120),
   royalty_basis_points: z.coerce.number().int().min(0).max(10_000).default(0),
-  comparator: z.string().optional().meta({ description: "JSON, `comparator` of a manifest; chosen by the hub if absent" }),
+  comparator: z
+    .string()
+    .optional()
+    .meta({ description: "JSON, `comparator` of a manifest; chosen by the hub if absent" }),
 });

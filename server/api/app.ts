@@ -1,0 +1,86 @@
+import { randomBytes } from "node:crypto";
+import compression from "compression";
+import express, { type Express } from "express";
+import helmet from "helmet";
+import type { Logger } from "pino";
+import { failure, TabgridFailure } from "../../shared/errors.ts";
+import type { Config } from "../config.ts";
+import type { Gateway } from "../gateway.ts";
+import type { Keys } from "./auth.ts";
+import { type Endpoint, mount } from "./endpoint.ts";
+import { errorHandler } from "./error-reply.ts";
+import { ledger } from "./ledger.ts";
+import { minerFiles } from "./miner-files.ts";
+import { network } from "./network.ts";
+import { openInference } from "./open-inference.ts";
+import { openAi } from "./openai.ts";
+import { ops } from "./ops.ts";
+import { type RateLimits, rateLimit } from "./rate-limit.ts";
+import { registration } from "./registration.ts";
+import { staticPages } from "./static.ts";
+
+export interface ApiConfig extends Pick<Config, "trustProxy"> {
+  /** Of Tabgrid. */
+  version: string;
+  /** The built pages, `dist/client`; null serves none. */
+  clientDir: string | null;
+  rateLimits: RateLimits;
+  log: Pick<Logger, "error">;
+}
+
+/** The HTTP face of the hub. Every endpoint is a row in one of the lists below; everything else follows from the rows. */
+export function createApi({ gateway, keys, config }: { gateway: Gateway; keys: Keys; config: ApiConfig }): Express {
+  const app = express();
+  app.disable("x-powered-by");
+  app.set("trust proxy", config.trustProxy);
+  app.set("query parser", "simple");
+  app.use((_request, response, next) => {
+    response.set("x-request-id", `req_${randomBytes(16).toString("base64url")}`);
+    next();
+  });
+  app.use(securityHeaders());
+  if (config.clientDir !== null) app.use(staticPages(config.clientDir));
+  app.use(compression());
+  const endpoints: Endpoint[] = [
+    ...openInference(gateway, config.version),
+    ...openAi(gateway),
+    ...network(gateway),
+    ...registration(gateway),
+    ...ledger(gateway),
+    ...minerFiles(gateway),
+    ...ops(gateway, config.version, () => endpoints),
+  ];
+  mount(app, endpoints, keys, rateLimit(config.rateLimits));
+  app.use((request) => {
+    const got = `${request.method} ${request.path.slice(0, 200)}`;
+    throw new TabgridFailure(
+      failure("not-found", `nothing lies at ${got}; /docs lists what does`, { field: "path", got }),
+    );
+  });
+  app.use(errorHandler(config.log));
+  return app;
+}
+
+/** Isolation is on every response: without it a page gets no wasm threads, and a worker script dies without a word. */
+function securityHeaders() {
+  return helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'self'"],
+        scriptSrc: ["'self'", "'wasm-unsafe-eval'"],
+        workerSrc: ["'self'", "blob:"],
+        connectSrc: ["'self'", "ws:", "wss:"],
+        styleSrc: ["'self'", "'unsafe-inline'"],
+        imgSrc: ["'self'", "data:"],
+        baseUri: ["'none'"],
+        frameAncestors: ["'none'"],
+      },
+    },
+    crossOriginOpenerPolicy: { policy: "same-origin" },
+    crossOriginEmbedderPolicy: { policy: "require-corp" },
+    crossOriginResourcePolicy: { policy: "same-origin" },
+    // A hub on localhost or on a private network has no certificate; where there is one, its proxy says this.
+    strictTransportSecurity: false,
+  });
+}

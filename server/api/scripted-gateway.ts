@@ -1,0 +1,258 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Logger } from "pino";
+import { type Manifest, manifestSchema } from "../../models/manifest.ts";
+import { failure, type TabgridError } from "../../shared/errors.ts";
+import type { AccountId, CustomerId, ReceiptId, TaskId } from "../../shared/ids.ts";
+import { err, ok } from "../../shared/result.ts";
+import { type TensorSpec, totalBytes } from "../../shared/tensor.ts";
+import type { Gateway, InferRequest, ModelStatus, RegisterRequest, TaskView } from "../gateway.ts";
+import { type ApiConfig, createApi } from "./app.ts";
+import { hashKey, KeyRing } from "./auth.ts";
+import { defaultRateLimits } from "./rate-limit.ts";
+
+/** A gateway that answers from fixed values and echoes tensors, so that the API's tests see HTTP and nothing else. */
+
+export const keys = { ann: "ann-key-0123456789", bob: "bob-key-0123456789", operator: "operator-token-0123456789" };
+export const bearer = (key: string): Record<string, string> => ({ authorization: `Bearer ${key}` });
+
+export function manifestOf(id: string, specs: TensorSpec[], more: Partial<Manifest> = {}): Manifest {
+  return manifestSchema.parse({
+    schema: 1,
+    id,
+    version: "1.0",
+    title: id,
+    description: "",
+    task: "tensor",
+    dtype: "fp32",
+    opset: 14,
+    files: [{ path: "model.onnx", role: "graph", sha256: "ab".repeat(32), bytes: 10 }],
+    inputs: specs,
+    outputs: specs.map(({ name, dtype, shape }) => ({ name: `${name}_out`, dtype, shape })),
+    batch: { limit: 4, dimension: null, rowsIndependent: false },
+    comparator: { kind: "dense", relL2Pass: 1e-4, relL2Fail: 1e-2, abs: 1e-5, rel: 1e-4 },
+    work: { kind: "affine", base: 0, perRow: 2_000_000_000 },
+    memoryBytes: 1,
+    licence: "Apache-2.0",
+    creator: "Tabgrid",
+    royaltyBasisPoints: 0,
+    ...more,
+  });
+}
+
+/** float32 in 0–8, int64 and bool, `n` rows of each. */
+export const mixed = manifestOf("mixed", [
+  { name: "pixels", dtype: "float32", shape: ["n", 2] },
+  { name: "ids", dtype: "int64", shape: ["n"] },
+  { name: "flags", dtype: "bool", shape: ["n"] },
+]);
+mixed.inputs[0] = { name: "pixels", dtype: "float32", shape: ["n", 2], range: [0, 8] };
+export const half = manifestOf("half", [{ name: "h", dtype: "float16", shape: [2] }]);
+export const strict = manifestOf("single", [{ name: "x", dtype: "float32", shape: ["n"] }]);
+const idle = manifestOf("idle", [{ name: "x", dtype: "float32", shape: ["n"] }], {
+  version: "2.0",
+  work: { kind: "by-shape" },
+});
+
+const annTask: TaskView = {
+  task: "t_ann" as TaskId,
+  customer: "c_ann" as CustomerId,
+  model: "mixed@1.0",
+  level: "verified",
+  state: "settled",
+  basis: "checked",
+  price: 4_000n,
+  submittedAt: 1,
+  endedAt: 2,
+  position: null,
+  etaMs: null,
+  error: null,
+  receipt: "r_ann" as ReceiptId,
+  timeline: [{ at: 1, what: "queued" }],
+};
+const views: TaskView[] = [
+  annTask,
+  { ...annTask, task: "t_open" as TaskId, state: "checking", endedAt: null, receipt: null },
+  { ...annTask, task: "t_lost" as TaskId, state: "failed", receipt: null, error: failure("execution-failed", "no") },
+];
+const account = (id: string, balance: bigint) => ({
+  account: id as AccountId,
+  asset: "USDC" as const,
+  balance,
+  entries: 1,
+});
+const ledgerAccounts = [
+  account("customer:c_ann", 10n ** 20n),
+  account("customer:c_ann:held", 5n),
+  account("customer:c_bob", 7n),
+  account("processor", 1n),
+];
+
+/** A request that `mixed` takes: 2 rows of each. */
+export const mixedRequest = () => ({
+  inputs: [
+    { name: "pixels", datatype: "FP32", shape: [2, 2], data: [0, 0.5, 1, 8] },
+    { name: "ids", datatype: "INT64", shape: [2], data: [1, "-9223372036854775808"] },
+    { name: "flags", datatype: "BOOL", shape: [2], data: [true, false] },
+  ] as Record<string, unknown>[],
+});
+
+/** The binary tensor extension: JSON, then bytes. */
+export function binaryBody(json: unknown, ...parts: Uint8Array[]): { body: Buffer; headers: Record<string, string> } {
+  const head = Buffer.from(JSON.stringify(json));
+  return { body: Buffer.concat([head, ...parts]), headers: { "inference-header-content-length": String(head.length) } };
+}
+
+export interface Script {
+  /** Instead of the echo. */
+  infer: Gateway["infer"] | null;
+  modelFile: string | null;
+  ready: Record<string, string | null>;
+  inferred: InferRequest[];
+  registered: RegisterRequest[];
+  cancelled: string[];
+  blobs: Map<string, Uint8Array>;
+}
+
+export function scriptedGateway(extra: readonly Manifest[] = []): { gateway: Gateway; script: Script } {
+  const statusOf = (manifest: Manifest): ModelStatus => ({
+    manifest,
+    publishedAt: 1_700_000_000_000,
+    miners: manifest.id === "idle" ? 0 : 3,
+    queued: 0,
+    referenceServes: manifest.id !== "idle",
+  });
+  const models = [mixed, half, strict, idle, ...extra].map(statusOf);
+  const script: Script = {
+    infer: null,
+    modelFile: null,
+    ready: { database: null },
+    inferred: [],
+    registered: [],
+    cancelled: [],
+    blobs: new Map(),
+  };
+  const authorised = (session: string, token: string): TabgridError | null =>
+    session === "s_1" && token === "0f".repeat(32) ? null : failure("bad-authentication", "no such session");
+  const gateway: Gateway = {
+    models: () => models,
+    model: (id, version) =>
+      models.find(({ manifest }) => manifest.id === id && (version ?? manifest.version) === manifest.version) ?? null,
+    infer: async (request, signal) => {
+      script.inferred.push(request);
+      if (script.infer) return script.infer(request, signal);
+      const echo = request.inputs.map((tensor) => ({ ...tensor, name: `${tensor.name}_out` }));
+      return ok({
+        task: "t_ann" as TaskId,
+        receipt: "r_ann" as ReceiptId,
+        basis: "checked",
+        level: request.level ?? "verified",
+        price: 1_500n,
+        model: { id: request.model, version: request.version ?? "1.0" },
+        outputs: echo.filter(({ name }) => request.outputs.length === 0 || request.outputs.includes(name)),
+      });
+    },
+    quote: async (request) => ok({ price: 2_000n, work: BigInt(totalBytes(request.inputs)) }),
+    task: async (id) => views.find(({ task }) => task === id) ?? null,
+    cancel: async (id) => {
+      script.cancelled.push(id);
+      return ok(null);
+    },
+    receipt: async (id) =>
+      id === "r_ann"
+        ? { receipt: id, leaf: "{}", path: ["aa"], index: 0, size: 2, root: "bb", signature: "sig", hubKey: "key" }
+        : null,
+    accounts: async ({ limit, after }) => {
+      const rest = ledgerAccounts.slice(ledgerAccounts.findIndex((entry) => entry.account === after) + 1);
+      return { data: rest.slice(0, limit), hasMore: rest.length > limit };
+    },
+    account: async (id) => ledgerAccounts.find((entry) => entry.account === id) ?? null,
+    entries: async ({ account: of, task }) => ({
+      data: [
+        {
+          seq: "1",
+          transfer: "x_1",
+          kind: `of ${of ?? "all"} ${task ?? "all"}`,
+          at: 1,
+          task: null,
+          legs: [{ account: "issuer" as AccountId, asset: "USDC", amount: -(10n ** 20n) }],
+          hash: "cc",
+        },
+      ],
+      hasMore: false,
+    }),
+    imbalance: async () => ({ USDC: 0n, DN: 0n }),
+    network: () => ({ miners: 3, working: 1, queued: 0, inFlight: 1, verified: 9, perSecond: 0.5 }),
+    readiness: async () => script.ready,
+    metrics: async () => "ledger_imbalance 0\n",
+    register: async (request) => {
+      script.registered.push(request);
+      if (request.id === "mixed") return err(failure("model-exists", "mixed@1.0 exists"));
+      return ok(statusOf({ ...strict, id: request.id, version: request.version }));
+    },
+    modelFile: (id, _version, path) =>
+      script.modelFile !== null && id === "mixed" && path === "sub/model.onnx"
+        ? { file: script.modelFile, bytes: 10, sha256: "ab".repeat(32) }
+        : null,
+    getBlob: (session, sha256, token) => {
+      const refused = authorised(session, token);
+      if (refused) return err(refused);
+      const data = script.blobs.get(sha256);
+      return data ? ok(data) : err(failure("unknown-blob", "no such blob"));
+    },
+    putBlob: (session, sha256, token, data) => {
+      const refused = authorised(session, token);
+      if (refused) return err(refused);
+      script.blobs.set(sha256, data);
+      return ok(null);
+    },
+  };
+  return { gateway, script };
+}
+
+export interface TestApi {
+  url: string;
+  script: Script;
+  logged: unknown[];
+  fetch: (path: string, init?: RequestInit) => Promise<Response>;
+  /** POST …/infer with ann's key, unless the headers say otherwise. */
+  infer: (body: unknown, model?: string, headers?: Record<string, string>) => Promise<Response>;
+  close: () => Promise<void>;
+}
+
+/** The API on a free port of the loopback interface. */
+export async function startApi(config: Partial<ApiConfig> = {}, extra: readonly Manifest[] = []): Promise<TestApi> {
+  const { gateway, script } = scriptedGateway(extra);
+  const ring = new KeyRing();
+  ring.add(hashKey(keys.ann), { kind: "customer", customer: "c_ann" as CustomerId, key: "k_ann" });
+  ring.add(hashKey(keys.bob), { kind: "customer", customer: "c_bob" as CustomerId, key: "k_bob" });
+  ring.add(hashKey(keys.operator), { kind: "operator" });
+  const logged: unknown[] = [];
+  const log = { error: (line: unknown) => void logged.push(line) } as unknown as Pick<Logger, "error">;
+  const defaults = {
+    trustProxy: false,
+    version: "0.0.1",
+    clientDir: null,
+    rateLimits: defaultRateLimits,
+    log,
+  } as const;
+  const server = createServer(createApi({ gateway, keys: ring, config: { ...defaults, ...config } }));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    url,
+    script,
+    logged,
+    fetch: (path, init) => fetch(`${url}${path}`, init),
+    infer: (body, model = "mixed", headers = {}) =>
+      fetch(`${url}/v2/models/${model}/infer`, {
+        method: "POST",
+        headers: { "content-type": "application/json", ...bearer(keys.ann), ...headers },
+        body: typeof body === "string" || body instanceof Uint8Array ? (body as BodyInit) : JSON.stringify(body),
+      }),
+    close: () => {
+      server.closeAllConnections();
+      return new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
