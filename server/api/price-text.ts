@@ -1,0 +1,20 @@
+import type { Manifest } from "../../models/manifest.ts";
+import { NANO_PER_MICRO, type Nano } from "../../shared/money.ts";
+import { commonsTariff, priceOf } from "../../shared/pricing.ts";
+
+/** µUSDC, exact: 1500n -> "1.5", 2000n -> "2". */
+export function microText(amount: Nano): string {
+  const whole = amount / NANO_PER_MICRO;
+  const rest = (amount % NANO_PER_MICRO).toString().padStart(3, "0").replace(/0+$/, "");
+  return rest === "" ? String(whole) : `${whole}.${rest}`;
+}
+
+/** What one row costs in µUSDC; null where the work depends on shapes, so that only a dry run can tell. */
+export function priceHint({ work }: Manifest): { fast: string; verified: string } | null {
+  if (work.kind === "by-shape") return null;
+  const flop = BigInt(Math.max(1_000, work.base + work.perRow));
+  return {
+    fast: microText(priceOf(flop, "fast", commonsTariff)),
+    verified: microText(priceOf(flop, "verified", commonsTariff)),
+  };
+}
