@@ -13,6 +13,8 @@ export type OwnerId = Brand<"OwnerId">;
 export type SessionId = Brand<"SessionId">;
 /** `r_` + the task's 22 characters: one receipt a task, so the id is known before it is written. */
 export type ReceiptId = Brand<"ReceiptId">;
+/** `c_` + letters. A suspension that a person looks at; says nothing of whom it is about. */
+export type CaseId = Brand<"CaseId">;
 /** Ledger account, `kind:name[:sub]`, see server/economy/accounts.ts. */
 export type AccountId = Brand<"AccountId">;
 /** A caller of the API. */

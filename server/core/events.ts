@@ -1,5 +1,14 @@
 import type { TabgridError } from "../../shared/errors.ts";
-import type { AssignmentId, CustomerId, MinerId, ModelKey, OwnerId, SessionId, TaskId } from "../../shared/ids.ts";
+import type {
+  AssignmentId,
+  CaseId,
+  CustomerId,
+  MinerId,
+  ModelKey,
+  OwnerId,
+  SessionId,
+  TaskId,
+} from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import type { ServiceLevel } from "../../shared/pricing.ts";
 import type { Device, MinerFault } from "../../shared/protocol.ts";
@@ -8,6 +17,7 @@ import type { Millis } from "../../shared/time.ts";
 import type { Tolerance } from "../../shared/tolerance.ts";
 import type { Role } from "./queue.ts";
 import type { TaskState } from "./task.ts";
+import type { Ground } from "./trust.ts";
 
 /** The hub's whole vocabulary: what can happen to it, and what it can ask of the world. */
 
@@ -39,9 +49,65 @@ export interface Standing {
   updatedAt: Millis;
   /** Log-likelihood ratio of the sequential test; ≥ 9.2 suspends. */
   strikes: number;
+  /** Given no work, and its held pay is frozen, until the case is decided. */
   suspended: boolean;
-  /** Passed checks per `model|runtime`. */
+  openCase: CaseId | null;
+  /** k: passed checks since the last fail, per `model|runtime|device class`. */
   passed: Record<string, number>;
+  /** The most that k ever was, per the same key. */
+  proven: Record<string, number>;
+  /** Why trust and strikes are what they are: the newest notes, oldest first. */
+  history: StandingNote[];
+}
+
+export type StandingNote =
+  | { kind: "passes"; at: Millis; count: number; strikes: number }
+  | { kind: "mismatch"; at: Millis; mismatch: Mismatch; voided: boolean; strikes: number }
+  | { kind: "voided"; at: Millis; count: number; strikes: number }
+  | { kind: "suspended"; at: Millis; strikes: number }
+  | { kind: "restored"; at: Millis; why: string; strikes: number };
+
+/** A result that the reference node refuted: all that a reviewer needs to judge it, and no name. */
+export interface Mismatch {
+  at: Millis;
+  task: TaskId;
+  assignment: AssignmentId;
+  model: ModelKey;
+  runtime: string;
+  deviceClass: string;
+  /** A further execution, an input whose answer the hub knew, or a later look at an unchecked result. */
+  found: "check" | "canary" | "recheck";
+  inputHash: string;
+  /** Of the miner's outputs and of the reference node's. */
+  commitment: string;
+  reference: string;
+  /** In units of the model's PASS threshold. */
+  distance: number;
+  compared: string;
+  referenceMs: number;
+}
+
+/** Opened by a suspension; only a person decides it. */
+export interface Case {
+  case: CaseId;
+  owner: OwnerId;
+  at: Millis;
+  strikes: number;
+  evidence: Mismatch[];
+  history: StandingNote[];
+}
+
+/** The hub's decision of a case: minor and severe are the only ways to a slash. */
+export type CaseRuling = "dismissed" | "minor" | "severe";
+
+export interface CaseDecided {
+  case: CaseId;
+  owner: OwnerId;
+  at: Millis;
+  openedAt: Millis;
+  /** Who looked at the evidence. */
+  reviewer: string;
+  ruling: CaseRuling;
 }
 
 export type HubEvent =
@@ -60,6 +126,8 @@ export type HubEvent =
       device: Device;
       slots: number;
       standing: Standing | null;
+      /** Collateral and held pay of the owner, where it is known already. */
+      atRisk?: Nano;
     }
   | {
       kind: "miner.status";
@@ -77,6 +145,8 @@ export type HubEvent =
       session: SessionId;
       model: ModelKey;
       outputs: Tensor[][];
+      /** SHA-256 of the canonical bytes of all vectors' outputs, hex: the device class of this session for the model. */
+      digest: string;
       loadMs: number;
       runMs: number;
     }
@@ -109,7 +179,21 @@ export type HubEvent =
     }
   | { kind: "chain.signed"; at: Millis; session: SessionId; seq: number }
   | { kind: "reference.done"; at: Millis; task: TaskId; outputs: Tensor[]; commitment: string; runMs: number }
-  | { kind: "reference.failed"; at: Millis; task: TaskId; reason: string };
+  | { kind: "reference.failed"; at: Millis; task: TaskId; reason: string }
+  /** Held pay of an owner grew, or an overturn took some back. */
+  | { kind: "owner.paid"; at: Millis; owner: OwnerId; amount: Nano }
+  /** A reviewer ruled; the standing comes from the store where the owner is not here. */
+  | {
+      kind: "case.decided";
+      at: Millis;
+      case: CaseId;
+      owner: OwnerId;
+      reviewer: string;
+      ruling: CaseRuling;
+      standing: Standing | null;
+    }
+  /** A quarantine from before a restart, or a person's word. */
+  | { kind: "class.ruled"; at: Millis; ground: Ground; quarantined: boolean };
 
 /** The part of a manifest that the core decides by, and the model's known answers. */
 export interface CoreModel {
@@ -128,6 +212,8 @@ export interface CoreModel {
   royaltyBasisPoints: number;
   /** The reference node ran it within 10 s. */
   referenceMs: number | null;
+  /** What a check costs, as a share of the work; 1 where it is left out: a tensor's check is a run of its own. */
+  checkCost?: number;
 }
 
 export type VerdictBasis = "checked" | "reference" | "unchecked";
@@ -169,6 +255,35 @@ export interface CheckDone {
   executions: Execution[];
 }
 
+/**
+ * Work that no customer pays: canaries, rechecks, and checks whose task then failed. The verification pool pays what was
+ * accepted and signed.
+ */
+export interface PoolWork {
+  task: TaskId;
+  at: Millis;
+  model: ModelKey;
+  royaltyBasisPoints: number;
+  /** What one execution of the task costs a customer. */
+  price: Nano;
+  why: "canary" | "recheck" | "refuted";
+  executions: Execution[];
+}
+
+/** A settled answer that a recheck or a case refuted: its postings are reversed and its customer has all back. */
+export interface Overturn {
+  task: TaskId;
+  at: Millis;
+  customer: CustomerId;
+  price: Nano;
+  owner: OwnerId;
+  assignment: AssignmentId;
+  /** Commitments of the refuted and of the reference node's answer. */
+  commitment: string;
+  reference: string;
+  reason: string;
+}
+
 export interface TaskOutcome {
   task: TaskId;
   result:
@@ -206,4 +321,14 @@ export type HubEffect =
   | { kind: "task-changed"; task: TaskId; at: Millis; state: TaskState; what: string }
   | { kind: "void-hold"; task: TaskId; reason: string }
   | { kind: "check-done"; fact: CheckDone }
-  | { kind: "standing"; standing: Standing };
+  | { kind: "pool-work"; fact: PoolWork }
+  | { kind: "overturned"; fact: Overturn }
+  /** A delivered answer was refuted, before or after it was settled. */
+  | { kind: "receipt-revised"; task: TaskId; at: Millis; state: "failed" | "overturned"; reason: string }
+  | { kind: "standing"; standing: Standing }
+  /** Freezes the owner's held pay. */
+  | { kind: "case-opened"; opened: Case }
+  /** The device class was at fault, not the person: nothing is frozen any more. */
+  | { kind: "case-withdrawn"; case: CaseId; owner: OwnerId; at: Millis; why: string }
+  | { kind: "case-closed"; decision: CaseDecided }
+  | { kind: "class-quarantined"; ground: Ground; at: Millis; owners: OwnerId[] };

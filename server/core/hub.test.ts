@@ -175,6 +175,7 @@ class World {
         session: effect.session,
         model: effect.model,
         outputs,
+        digest: commitment(outputs.flat()),
         loadMs: 1,
         runMs: 1,
       });
@@ -372,6 +373,7 @@ describe("hub.step", () => {
       session,
       model: model.key,
       outputs: [[y(2, 2.1)]],
+      digest: "",
       loadMs: 1,
       runMs: 1,
     });

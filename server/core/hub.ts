@@ -1,12 +1,18 @@
 import { failure, type TabgridError } from "../../shared/errors.ts";
 import type { AssignmentId, SessionId, TaskId } from "../../shared/ids.ts";
 import { limits } from "../../shared/limits.ts";
+import { executionsPriced } from "../../shared/pricing.ts";
 import type { Rng } from "../../shared/random.ts";
 import { unreachable } from "../../shared/result.ts";
 import { matchSpecs, type Tensor } from "../../shared/tensor.ts";
 import type { Millis } from "../../shared/time.ts";
 import { compareResults } from "../../shared/tolerance.ts";
+import { looksBroken } from "./check-policy.ts";
+import { groundOn } from "./checkers.ts";
+import { decideCase, QUARANTINED, ruleClass } from "./consequences.ts";
+import { deviceClassOf } from "./device-class.ts";
 import type { HubEffect, HubEvent } from "./events.ts";
+import { grantCanaries, judgeCanary, startRechecks, supplied } from "./hub-made.ts";
 import { dropSession, earnHedge, giveBack, nextWake, sweep } from "./leases.ts";
 import type { Assignment, MinerSession } from "./roster.ts";
 import { prepareModels, schedule, whyUnserviceable } from "./scheduler.ts";
@@ -14,6 +20,7 @@ import {
   closeAssignment,
   endWithout,
   enqueue,
+  freshProgress,
   type HubState,
   move,
   type OpenTask,
@@ -21,7 +28,7 @@ import {
   recall,
   type Step,
 } from "./state.ts";
-import { freshStanding } from "./trust.ts";
+import { freshStanding, inGoodStanding } from "./trust.ts";
 import { advance, noReference, settleIfSigned } from "./verification.ts";
 
 export interface StepResult {
@@ -36,17 +43,19 @@ export interface StepResult {
  * is given: the same state, events and seed give the same effects everywhere, so the simulator runs this very code.
  */
 export function step(state: HubState, events: readonly HubEvent[], rng: Rng): StepResult {
-  const current: Step = { state, now: 0, out: [] };
+  const current: Step = { state, now: 0, rng, out: [] };
   for (const event of events) {
     current.now = Math.max(current.now, event.at);
-    apply(current, event, rng);
+    apply(current, event);
   }
+  startRechecks(current);
   sweep(current);
   schedule(current, rng);
+  grantCanaries(current);
   return { effects: current.out, wakeAt: nextWake(current) };
 }
 
-function apply(step: Step, event: HubEvent, rng: Rng): void {
+function apply(step: Step, event: HubEvent): void {
   switch (event.kind) {
     case "tick":
       return;
@@ -68,15 +77,21 @@ function apply(step: Step, event: HubEvent, rng: Rng): void {
     case "miner.prepare-failed":
       return prepareFailed(step, event);
     case "result":
-      return result(step, event, rng);
+      return result(step, event);
     case "assignments.failed":
       return failed(step, event);
     case "chain.signed":
       return signed(step, event.session, event.seq);
     case "reference.done":
-      return referenceDone(step, event, rng);
+      return referenceDone(step, event);
     case "reference.failed":
       return referenceFailed(step, event);
+    case "owner.paid":
+      return paid(step, event);
+    case "case.decided":
+      return decideCase(step, event);
+    case "class.ruled":
+      return ruleClass(step, event);
     default:
       return unreachable(event);
   }
@@ -89,16 +104,9 @@ function submit(step: Step, { spec }: EventOf<"task.submitted">): void {
   const model = state.models.get(spec.model);
   const task: OpenTask = {
     spec,
-    state: "queued",
-    runs: [],
-    live: new Set(),
-    waiting: 0,
-    reference: "unused",
-    replied: false,
-    attempts: 0,
-    hedged: false,
-    basis: null,
-    answer: null,
+    origin: { kind: "customer" },
+    payer: "customer",
+    ...freshProgress(),
   };
   state.tasks.set(spec.task, task);
   step.out.push({ kind: "task-changed", task: spec.task, at: now, state: "queued", what: "accepted" });
@@ -112,10 +120,17 @@ function submit(step: Step, { spec }: EventOf<"task.submitted">): void {
     );
   const refusal = whyUnserviceable(step, model);
   if (refusal) return endWithout(step, task, "failed", refusal);
+  state.prices.add(spec.price);
+  state.executionPrice.set(spec.model, spec.price / BigInt(executionsPriced(spec.level)));
   state.queue.demand.set(spec.model, (state.queue.demand.get(spec.model) ?? 0) + 1);
   earnHedge(step);
   enqueue(step, task, "primary", false);
   if (state.roster.able(spec.model).length === 0) prepareModels(step);
+}
+
+function paid(step: Step, { owner, amount }: EventOf<"owner.paid">): void {
+  const { atRisk } = step.state.roster;
+  atRisk.set(owner, (atRisk.get(owner) ?? 0n) + amount);
 }
 
 function cancel(step: Step, id: TaskId): void {
@@ -129,6 +144,7 @@ function join(step: Step, event: EventOf<"miner.joined">): void {
   const { roster } = state;
   const standing = roster.standings.get(event.owner) ?? event.standing ?? freshStanding(event.owner, now);
   roster.standings.set(event.owner, standing);
+  if (event.atRisk !== undefined) roster.atRisk.set(event.owner, event.atRisk);
   const session: MinerSession = {
     id: event.session,
     miner: event.miner,
@@ -169,6 +185,7 @@ function takeOver(step: Step, from: MinerSession, to: MinerSession): void {
   to.refuted = from.refuted;
   if (JSON.stringify(from.device) === JSON.stringify(to.device)) {
     for (const [key, on] of from.models) if (on.state !== "preparing") to.models.set(key, on);
+    if (step.state.canarySessions.delete(from.id)) step.state.canarySessions.add(to.id);
   }
   from.assignments = new Map();
   from.messages = new Map();
@@ -180,7 +197,7 @@ function status(step: Step, event: EventOf<"miner.status">): void {
   if (!session) return;
   const resident = new Set(event.resident);
   for (const [key, on] of session.models) {
-    if (on.state === "admitted" && !resident.has(key)) session.models.delete(key);
+    if (on.state === "admitted" && !resident.has(key)) step.state.roster.forget(session, key);
   }
   session.accepting = event.accepting;
   session.slots = event.slots;
@@ -227,8 +244,10 @@ function prepared(step: Step, event: EventOf<"miner.prepared">): void {
       break;
     }
   }
-  on.state = problem ? "refused" : "admitted";
-  on.reason = problem;
+  on.deviceClass = deviceClassOf(event.digest);
+  on.quarantined = problem === null && step.state.classes.isQuarantined(groundOn(session, event.model));
+  on.state = problem || on.quarantined ? "refused" : "admitted";
+  on.reason = problem ?? (on.quarantined ? QUARANTINED : null);
   on.serviceMs = Math.max(event.runMs, 0.1);
   step.state.roster.refresh(session);
   if (problem)
@@ -246,7 +265,7 @@ function prepareFailed(step: Step, event: EventOf<"miner.prepare-failed">): void
   const session = step.state.roster.sessions.get(event.session);
   const on = session?.models.get(event.model);
   if (!session || on?.state !== "preparing") return;
-  if (event.fault === "paused" || event.fault === "device-lost") session.models.delete(event.model);
+  if (event.fault === "paused" || event.fault === "device-lost") step.state.roster.forget(session, event.model);
   else {
     on.state = "refused";
     on.reason = `${event.fault}: ${event.message}`;
@@ -279,7 +298,7 @@ function heldBy(step: Step, session: SessionId, id: AssignmentId): Assignment | 
   return failure("assignment-closed", `${id} has ended`, { field: "assignment" });
 }
 
-function result(step: Step, event: EventOf<"result">, rng: Rng): void {
+function result(step: Step, event: EventOf<"result">): void {
   const { state, now } = step;
   const held = heldBy(step, event.session, event.assignment);
   if ("code" in held) return refuse(step, event.session, "result", event.assignment, held);
@@ -294,12 +313,14 @@ function result(step: Step, event: EventOf<"result">, rng: Rng): void {
     miner: session.miner,
     network: session.network,
     runtime: session.device.runtime,
+    deviceClass: held.deviceClass,
     assignment: held.id,
     role: held.role,
     outputs: event.outputs,
     commitment: event.commitment,
     signature: "awaited",
     newcomer: held.newcomer,
+    suspect: task.spec.level === "fast" && looksWrong(session, task, event),
     computeMs: event.computeMs,
     accepted: null,
   };
@@ -311,12 +332,19 @@ function result(step: Step, event: EventOf<"result">, rng: Rng): void {
     move(step, task, "answered", `result of ${session.miner}`);
     recall(step, task); // of a straggler and its hedge the first result counts
   }
-  if (task.spec.level === "fast" && !task.replied) {
+  if (task.origin.kind === "canary") return judgeCanary(step, task);
+  if (task.spec.level === "fast" && !task.replied && inGoodStanding(session.standing)) {
     task.replied = true;
     const outcome = { ok: true as const, outputs: run.outputs, basis: "pending" as const, executors: 1 };
     step.out.push({ kind: "reply", outcome: { task: task.spec.task, result: outcome } });
   }
-  advance(step, task, rng);
+  advance(step, task);
+}
+
+/** Broken on its face, or given by this device to another question before. */
+function looksWrong(session: MinerSession, task: OpenTask, event: EventOf<"result">): boolean {
+  const recent = session.models.get(task.spec.model)?.recent;
+  return (recent?.repeats(event.commitment, task.spec.inputHash) ?? false) || looksBroken(event.outputs);
 }
 
 /** Names, dtypes and shapes as the model says, free dimensions as in the request, finite where the model is. */
@@ -358,7 +386,7 @@ function failed(step: Step, event: EventOf<"assignments.failed">): void {
       continue;
     }
     // A lost device or failed load has lost its models: they are prepared, and proven, again.
-    if (event.fault !== "paused" && event.fault !== "invalid-input") session.models.delete(held.model);
+    if (event.fault !== "paused" && event.fault !== "invalid-input") step.state.roster.forget(session, held.model);
     giveBack(step, held, `${event.fault}: ${event.message}`);
   }
   step.state.roster.refresh(session);
@@ -380,26 +408,29 @@ function signed(step: Step, session: SessionId, seq: number): void {
   }
 }
 
-function referenceDone(step: Step, event: EventOf<"reference.done">, rng: Rng): void {
+function referenceDone(step: Step, event: EventOf<"reference.done">): void {
   step.state.referenceInFlight--;
   const task = step.state.tasks.get(event.task);
   if (task?.reference !== "pending") return;
   task.reference = "done";
+  if (task.origin.kind === "supply") return supplied(step, task, event);
   task.runs.push({
     by: "reference",
     miner: null,
     network: null,
     runtime: "reference",
+    deviceClass: "reference",
     assignment: null,
     role: task.runs.length === 0 ? "primary" : "check",
     outputs: event.outputs,
     commitment: event.commitment,
     signature: "signed",
     newcomer: false,
+    suspect: false,
     computeMs: event.runMs,
     accepted: null,
   });
-  advance(step, task, rng);
+  advance(step, task);
 }
 
 function referenceFailed(step: Step, event: EventOf<"reference.failed">): void {
@@ -407,5 +438,6 @@ function referenceFailed(step: Step, event: EventOf<"reference.failed">): void {
   const task = step.state.tasks.get(event.task);
   if (task?.reference !== "pending") return;
   task.reference = "unavailable";
-  noReference(step, task, event.reason);
+  if (task.origin.kind === "supply") step.state.tasks.delete(task.spec.task);
+  else noReference(step, task, event.reason);
 }

@@ -2,10 +2,11 @@ import { failure } from "../../shared/errors.ts";
 import type { SessionId } from "../../shared/ids.ts";
 import { limits } from "../../shared/limits.ts";
 import type { Millis } from "../../shared/time.ts";
+import { mayRun } from "./checkers.ts";
 import { type Assignment, expectedMs, type MinerSession, noteSlow } from "./roster.ts";
 import { prepareModels } from "./scheduler.ts";
 import { closeAssignment, endWithout, enqueue, move, type OpenTask, recall, type Step } from "./state.ts";
-import { askReference, mayRun, settleIfSigned } from "./verification.ts";
+import { askReference, settleIfSigned } from "./verification.ts";
 
 /**
  * Everything that happens because time passed: leases and deadlines that end, dropped connections whose grace is over,
@@ -14,6 +15,7 @@ import { askReference, mayRun, settleIfSigned } from "./verification.ts";
 
 export const SWEEP_EVERY_MS = 50;
 const PREPARE_EVERY_MS = 250;
+const HEDGE = { role: "hedge", otherClass: false } as const;
 const HEDGE_SHARE = 0.01;
 const HEDGE_ALLOWANCE_MAX = 10;
 const DEMAND_KEPT_PER_SWEEP = 0.9995;
@@ -67,6 +69,10 @@ export function giveBack(step: Step, assignment: Assignment, why: string): void 
   closeAssignment(step, assignment, false);
   const task = step.state.tasks.get(assignment.task);
   if (!task) return;
+  if (task.origin.kind === "canary") {
+    step.state.tasks.delete(task.spec.task); // it was seen: another one comes with the next draw
+    return;
+  }
   task.attempts++;
   if (task.attempts > ATTEMPTS_MAX) {
     const message = `${task.attempts} miners gave this request up; the last because: ${why}`;
@@ -105,7 +111,7 @@ function considerHedge(step: Step, assignment: Assignment): void {
   const expected = session ? expectedMs(session, assignment.model) : 0;
   const finish = elapsed <= expected ? assignment.grantedAt + expected : now + elapsed;
   if (finish <= task.spec.deadlineAt) return;
-  if (!state.roster.free(assignment.model).some((other) => mayRun(step, task, other, "hedge"))) return;
+  if (!state.roster.free(assignment.model).some((other) => mayRun(step, task, other, HEDGE))) return;
   task.hedged = true;
   state.hedgeAllowance -= 1;
   enqueue(step, task, "hedge", true);

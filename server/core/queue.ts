@@ -11,6 +11,8 @@ export interface WorkItem {
   customer: CustomerId;
   role: Role;
   rows: number;
+  /** Only for a device class that has not run the task yet. */
+  otherClass: boolean;
 }
 
 /** Maps keep insertion order and delete anywhere in O(1): each lane is one. */

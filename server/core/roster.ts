@@ -1,8 +1,10 @@
 import type { AssignmentId, MinerId, ModelKey, OwnerId, SessionId, TaskId } from "../../shared/ids.ts";
 import { limits } from "../../shared/limits.ts";
+import type { Nano } from "../../shared/money.ts";
 import type { Device } from "../../shared/protocol.ts";
 import { nextInt, type Rng } from "../../shared/random.ts";
 import type { Millis } from "../../shared/time.ts";
+import { RecentAnswers } from "./check-policy.ts";
 import type { Standing } from "./events.ts";
 import type { Role } from "./queue.ts";
 
@@ -21,7 +23,25 @@ export interface ModelOnMiner {
   /** Mean milliseconds of one item, exponentially weighted; starts at what the miner measured. */
   serviceMs: number;
   reason: string | null;
+  /** What its bits say it is; empty until the known answers are in. */
+  deviceClass: string;
+  /** Refused because its device class is: it is given known answers only. */
+  quarantined: boolean;
+  /** Known answers that it shall be given as ordinary work. */
+  canariesDue: number;
+  recent: RecentAnswers;
 }
+
+export const freshModel = (since: Millis): ModelOnMiner => ({
+  state: "preparing",
+  since,
+  serviceMs: 0,
+  reason: null,
+  deviceClass: "",
+  quarantined: false,
+  canariesDue: 0,
+  recent: new RecentAnswers(),
+});
 
 /** A lease of one task to one miner. */
 export interface Assignment {
@@ -35,6 +55,8 @@ export interface Assignment {
   /** Assignments of one message count as one in flight. */
   message: number;
   newcomer: boolean;
+  /** Of the session for this model when it was granted. */
+  deviceClass: string;
 }
 
 export interface MinerSession {
@@ -65,12 +87,13 @@ class PickSet<T> {
   readonly items: T[] = [];
   #places = new Map<T, number>();
 
-  set(item: T, member: boolean): void {
+  /** Whether that changed anything. */
+  set(item: T, member: boolean): boolean {
     const place = this.#places.get(item);
-    if (member === (place !== undefined)) return;
+    if (member === (place !== undefined)) return false;
     if (place === undefined) {
       this.#places.set(item, this.items.push(item) - 1);
-      return;
+      return true;
     }
     const last = this.items.pop() as T;
     this.#places.delete(item);
@@ -78,6 +101,7 @@ class PickSet<T> {
       this.items[place] = last;
       this.#places.set(last, place);
     }
+    return true;
   }
 
   sample(count: number, rng: Rng): T[] {
@@ -95,9 +119,12 @@ export class Roster {
   readonly byMiner = new Map<MinerId, SessionId>();
   /** One object per owner, shared by all of its sessions. */
   readonly standings = new Map<OwnerId, Standing>();
+  /** Collateral and held pay per owner. */
+  readonly atRisk = new Map<OwnerId, Nano>();
   /** Per model: every admitted, accepting session (`able`), and those of them with room for one more message (`free`). */
   #able = new Map<ModelKey, PickSet<MinerSession>>();
   #free = new Map<ModelKey, PickSet<MinerSession>>();
+  #classes = new Map<ModelKey, Map<string, number>>();
 
   add(session: MinerSession): void {
     this.sessions.set(session.id, session);
@@ -117,9 +144,31 @@ export class Roster {
     const room = session.messages.size < session.slots * limits.inFlightPerSlot;
     for (const [model, on] of session.models) {
       const able = serving && on.state === "admitted";
-      setOf(this.#able, model).set(session, able);
+      if (setOf(this.#able, model).set(session, able)) this.#countClass(model, on.deviceClass, able ? 1 : -1);
       setOf(this.#free, model).set(session, able && room);
     }
+  }
+
+  /** The session has lost a model, or is to prove it again. */
+  forget(session: MinerSession, model: ModelKey): void {
+    const on = session.models.get(model);
+    if (!on) return;
+    if (setOf(this.#able, model).set(session, false)) this.#countClass(model, on.deviceClass, -1);
+    setOf(this.#free, model).set(session, false);
+    session.models.delete(model);
+  }
+
+  /** Device classes among the able sessions. */
+  classCount(model: ModelKey): number {
+    return this.#classes.get(model)?.size ?? 0;
+  }
+
+  #countClass(model: ModelKey, deviceClass: string, by: number): void {
+    const counts = this.#classes.get(model) ?? new Map<string, number>();
+    this.#classes.set(model, counts);
+    const count = (counts.get(deviceClass) ?? 0) + by;
+    if (count > 0) counts.set(deviceClass, count);
+    else counts.delete(deviceClass);
   }
 
   able(model: ModelKey): readonly MinerSession[] {

@@ -2,12 +2,13 @@ import { failure } from "../../shared/errors.ts";
 import type { ModelKey } from "../../shared/ids.ts";
 import { limits } from "../../shared/limits.ts";
 import type { Rng } from "../../shared/random.ts";
+import { groundOn, mayRun } from "./checkers.ts";
 import type { CoreModel } from "./events.ts";
 import type { ModelQueue, WorkItem } from "./queue.ts";
-import { expectedMs, type MinerSession } from "./roster.ts";
-import { move, type OpenTask, type Step } from "./state.ts";
+import { expectedMs, freshModel, type MinerSession } from "./roster.ts";
+import { isCustomers, move, type OpenTask, type Step } from "./state.ts";
 import { NEWCOMER_PASSES, passesOf, trustOf } from "./trust.ts";
-import { askReference, mayRun, noPeerLeft } from "./verification.ts";
+import { askReference, noPeerLeft } from "./verification.ts";
 
 /**
  * Who gets what (../shared/design.md section 5, "Scheduling"): work is pushed to the miner that is likely to finish first
@@ -52,11 +53,11 @@ function grantNext(step: Step, model: CoreModel, queue: ModelQueue, rng: Rng): b
     if (session) {
       if (batch.length >= most) return "stop";
       const twice = batch.some((other) => other.task === item.task);
-      if (twice || rows + item.rows > model.batchLimit || !mayRun(step, task, session, item.role)) return "left";
+      if (twice || rows + item.rows > model.batchLimit || !mayRun(step, task, session, item)) return "left";
     } else {
       session = free > 0 ? pick(step, model, task, item, rng) : null;
       if (!session) {
-        if (anyAble && roster.able(model.key).some((one) => mayRun(step, task, one, item.role))) return "left";
+        if (anyAble && roster.able(model.key).some((one) => mayRun(step, task, one, item))) return "left";
         if (item.role === "primary" && !mayUseReference(step, model)) return "left";
         unplaceable.push({ task, role: item.role });
         return "taken";
@@ -83,8 +84,8 @@ const mayUseReference = (step: Step, model: CoreModel): boolean =>
 /** Weighted draw among a few free miners: trust over the square of the expected finish time. */
 function pick(step: Step, model: CoreModel, task: OpenTask, item: WorkItem, rng: Rng): MinerSession | null {
   const { roster } = step.state;
-  let candidates = roster.sampleFree(model.key, CANDIDATES, rng).filter((one) => mayRun(step, task, one, item.role));
-  if (candidates.length === 0) candidates = roster.free(model.key).filter((one) => mayRun(step, task, one, item.role));
+  let candidates = roster.sampleFree(model.key, CANDIDATES, rng).filter((one) => mayRun(step, task, one, item));
+  if (candidates.length === 0) candidates = roster.free(model.key).filter((one) => mayRun(step, task, one, item));
   if (candidates.length === 0) return null;
   const weights = candidates.map((session) => (0.1 + trustOf(session.standing)) / expectedMs(session, model.key) ** 2);
   let point = rng.next() * weights.reduce((acc, weight) => acc + weight, 0);
@@ -95,10 +96,17 @@ function pick(step: Step, model: CoreModel, task: OpenTask, item: WorkItem, rng:
   return candidates.at(-1) as MinerSession;
 }
 
-function grant(step: Step, session: MinerSession, model: CoreModel, batch: WorkItem[]): void {
+/** Sends items to a miner in one message; their tasks are open and wait for it. */
+export function grant(
+  step: Step,
+  session: MinerSession,
+  model: CoreModel,
+  batch: readonly Pick<WorkItem, "task" | "role">[],
+): void {
   const { state, now, out } = step;
   const message = state.nextMessage();
-  const newcomer = passesOf(session.standing, model.key, session.device.runtime) < NEWCOMER_PASSES;
+  const ground = groundOn(session, model.key);
+  const newcomer = passesOf(session.standing, ground) < NEWCOMER_PASSES;
   const items = batch.map((item) => {
     const task = state.tasks.get(item.task) as OpenTask;
     task.waiting--;
@@ -108,12 +116,13 @@ function grant(step: Step, session: MinerSession, model: CoreModel, batch: WorkI
     const id = state.nextAssignment();
     const { task: taskId, inputs } = task.spec;
     const lease = { id, task: taskId, session: session.id, role: item.role, model: model.key, message, newcomer };
-    const assignment = { ...lease, grantedAt: now, leaseEndsAt: now + leaseMs };
+    const { deviceClass } = ground;
+    const assignment = { ...lease, deviceClass, grantedAt: now, leaseEndsAt: now + leaseMs };
     state.assignments.set(id, assignment);
     session.assignments.set(id, assignment);
     task.live.add(id);
     if (task.state === "queued") move(step, task, "assigned", `${item.role} to ${session.miner}`);
-    else
+    else if (isCustomers(task)) {
       out.push({
         kind: "task-changed",
         task: taskId,
@@ -121,6 +130,7 @@ function grant(step: Step, session: MinerSession, model: CoreModel, batch: WorkI
         state: task.state,
         what: `${item.role} to ${session.miner}`,
       });
+    }
     return { assignment: id, task: taskId, inputs, leaseMs };
   });
   session.messages.set(message, items.length);
@@ -157,7 +167,7 @@ function prepareNext(step: Step, session: MinerSession, wanted: readonly CoreMod
     (model) => !session.models.has(model.key) && model.memoryBytes <= room && (first || demandOf(step, model.key) > 0),
   );
   if (!next) return;
-  session.models.set(next.key, { state: "preparing", since: step.now, serviceMs: 0, reason: null });
+  session.models.set(next.key, freshModel(step.now));
   step.out.push({ kind: "prepare", session: session.id, model: next.key });
 }
 

@@ -1,9 +1,15 @@
 import type { TabgridError } from "../../shared/errors.ts";
-import type { AssignmentId, MinerId, ModelKey, OwnerId, SessionId, TaskId } from "../../shared/ids.ts";
+import type { AssignmentId, CaseId, MinerId, ModelKey, OwnerId, SessionId, TaskId } from "../../shared/ids.ts";
+import type { Nano } from "../../shared/money.ts";
+import type { Rng } from "../../shared/random.ts";
 import type { Tensor } from "../../shared/tensor.ts";
 import type { Millis } from "../../shared/time.ts";
+import { type CheckPolicy, commonsChecks, MedianPrice } from "./check-policy.ts";
+import { DeviceClasses } from "./device-class.ts";
 import type { CoreModel, HubEffect, TaskSpec, VerdictBasis } from "./events.ts";
+import { type KnownAnswer, KnownAnswers } from "./known-answers.ts";
 import { Queue, type Role } from "./queue.ts";
+import { Retained } from "./retained.ts";
 import { type Assignment, noteSlow, Roster } from "./roster.ts";
 import { assertLegalMove, type TaskState } from "./task.ts";
 
@@ -15,6 +21,8 @@ export interface Run {
   miner: MinerId | null;
   network: string | null;
   runtime: string;
+  /** Of the device for this model; `reference` is a class of its own. */
+  deviceClass: string;
   assignment: AssignmentId | null;
   role: Role;
   outputs: Tensor[];
@@ -22,13 +30,30 @@ export interface Run {
   /** `awaited` until the miner signs its chain up to this result, or lets the time for it pass. */
   signature: "signed" | "awaited" | "given-up";
   newcomer: boolean;
+  /** Broken-looking, or given before to another question. */
+  suspect: boolean;
   computeMs: number;
   /** Agreed with the accepted answer; null before the verdict. */
   accepted: boolean | null;
 }
 
+/**
+ * Whose task it is. A canary is made by the hub to see whether a miner computes; a recheck is a settled `fast` task whose
+ * unchecked answer is looked at again; a supply run makes the answer of a future canary.
+ */
+export type Origin =
+  | { kind: "customer" }
+  | { kind: "canary"; expected: KnownAnswer }
+  | { kind: "recheck"; answer: Run }
+  | { kind: "supply" };
+
 export interface OpenTask {
   spec: TaskSpec;
+  origin: Origin;
+  /** Executions that the verdict needs; 0 until it is drawn. */
+  wanted: number;
+  /** Who pays the accepted executions: `pool` once there is no customer, or none any more. */
+  payer: "customer" | "pool";
   state: TaskState;
   runs: Run[];
   live: Set<AssignmentId>;
@@ -43,6 +68,21 @@ export interface OpenTask {
   answer: Run | null;
 }
 
+/** What an open task starts with. */
+export const freshProgress = (): Omit<OpenTask, "spec" | "origin" | "payer"> => ({
+  wanted: 0,
+  state: "queued",
+  runs: [],
+  live: new Set(),
+  waiting: 0,
+  reference: "unused",
+  replied: false,
+  attempts: 0,
+  hedged: false,
+  basis: null,
+  answer: null,
+});
+
 export interface HubOptions {
   /** Makes assignment ids unique over restarts: random, new at each start. */
   idPrefix: string;
@@ -50,6 +90,8 @@ export interface HubOptions {
   referenceServes: boolean;
   /** Reference runs in flight above which peers are preferred as checkers. */
   referenceBacklog: number;
+  /** Of the domain; that of `commons` where it is left out. */
+  checks?: CheckPolicy;
 }
 
 /** A result that its miner has not signed yet. */
@@ -70,6 +112,17 @@ export class HubState {
   readonly queue = new Queue();
   readonly roster = new Roster();
   readonly unsigned = new Map<SessionId, Unsigned[]>();
+  readonly checks: CheckPolicy;
+  readonly prices = new MedianPrice();
+  /** What one execution of each model last cost. */
+  readonly executionPrice = new Map<ModelKey, Nano>();
+  readonly retained = new Retained();
+  readonly known = new KnownAnswers();
+  readonly classes = new DeviceClasses();
+  /** Sessions that are owed a canary. */
+  readonly canarySessions = new Set<SessionId>();
+  /** Owners whose unchecked results are to be looked at again. */
+  readonly distrusted = new Set<OwnerId>();
   referenceInFlight = 0;
   sweptAt: Millis = 0;
   /** Allowance for hedges: a hundredth of a task each, ../shared/policy.md "Words". */
@@ -78,10 +131,19 @@ export class HubState {
 
   constructor(options: HubOptions) {
     this.options = options;
+    this.checks = options.checks ?? commonsChecks;
   }
 
   nextAssignment(): AssignmentId {
     return `a_${this.options.idPrefix}${(this.#counter++).toString(36)}` as AssignmentId;
+  }
+
+  nextHubTask(): TaskId {
+    return `t_${this.options.idPrefix}${(this.#counter++).toString(36)}` as TaskId;
+  }
+
+  nextCase(): CaseId {
+    return `c_${this.options.idPrefix}${(this.#counter++).toString(36)}` as CaseId;
   }
 
   nextMessage(): number {
@@ -93,13 +155,16 @@ export class HubState {
 export interface Step {
   state: HubState;
   now: Millis;
+  rng: Rng;
   out: HubEffect[];
 }
+
+export const isCustomers = (task: OpenTask): boolean => task.origin.kind === "customer";
 
 export function move(step: Step, task: OpenTask, to: TaskState, what: string): void {
   assertLegalMove(task.state, to);
   task.state = to;
-  step.out.push({ kind: "task-changed", task: task.spec.task, at: step.now, state: to, what });
+  if (isCustomers(task)) step.out.push({ kind: "task-changed", task: task.spec.task, at: step.now, state: to, what });
 }
 
 const CLOSED_KEPT = 20_000;
@@ -119,9 +184,9 @@ export function closeAssignment(step: Step, assignment: Assignment, answered: bo
   }
 }
 
-export function enqueue(step: Step, task: OpenTask, role: Role, urgent: boolean): void {
+export function enqueue(step: Step, task: OpenTask, role: Role, urgent: boolean, otherClass = false): void {
   const { task: id, customer, model, rows } = task.spec;
-  step.state.queue.of(model).push({ task: id, customer, role, rows }, urgent);
+  step.state.queue.of(model).push({ task: id, customer, role, rows, otherClass }, urgent);
   task.waiting++;
 }
 
@@ -154,7 +219,7 @@ export function endWithout(
     step.out.push({ kind: "reply", outcome: { task: task.spec.task, result: { ok: false, error } } });
   }
   for (const run of task.runs) if (run.accepted === null) unpaid(step, task, run, error.message);
-  step.out.push({ kind: "void-hold", task: task.spec.task, reason: error.message });
+  if (isCustomers(task)) step.out.push({ kind: "void-hold", task: task.spec.task, reason: error.message });
   step.state.tasks.delete(task.spec.task);
 }
 
@@ -164,6 +229,7 @@ export const paidRole = (run: Run): "primary" | "check" =>
 /** Tells a miner why work that it did is not paid. */
 export function unpaid(step: Step, task: OpenTask, run: Run, reason: string): void {
   if (run.by === "reference" || run.assignment === null) return;
+  if (task.origin.kind === "recheck" && run === task.origin.answer) return; // it was paid long ago
   const { by: owner, assignment } = run;
   const line = { assignment, model: task.spec.model, role: paidRole(run), outcome: "unpaid" as const, reason };
   step.out.push({ kind: "work", owner, ...line });

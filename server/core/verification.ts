@@ -1,68 +1,42 @@
 import { failure } from "../../shared/errors.ts";
 import { executionsPriced } from "../../shared/pricing.ts";
-import type { Rng } from "../../shared/random.ts";
 import { type Agreement, compareResults } from "../../shared/tolerance.ts";
-import type { CheckDone, CoreModel } from "./events.ts";
-import { expectedMs, type MinerSession } from "./roster.ts";
-import { endWithout, enqueue, move, type OpenTask, paidRole, type Run, recall, type Step, unpaid } from "./state.ts";
-import { NEWCOMER_PASSES, passesOf, recordMismatch, recordPass } from "./trust.ts";
+import { drawWanted, otherClassMayRun, referenceShareOf, someoneMayRun } from "./checkers.ts";
+import { blame, credit } from "./consequences.ts";
+import type { CheckDone, CoreModel, Execution, Overturn, VerdictBasis } from "./events.ts";
+import { endWithout, enqueue, move, type OpenTask, type Run, recall, type Step, unpaid } from "./state.ts";
 
 /**
  * From results to a verdict (../shared/policy.md, "Who checks", "Agreement", "Verdicts and overturns").
  *
  * A checker is drawn only after the first result is in, is of another owner and network, and never sees the answer.
  * Runs that agree are accepted. Where they disagree slightly a third run decides; where they disagree beyond what any
- * honest device shows, or a newcomer is involved, the reference node has the last word.
+ * honest device shows, or a newcomer is involved, the reference node has the last word. A `fast` answer that was not
+ * drawn for a check is accepted as it is, and kept for a while so that a later fail of its owner has it rechecked.
  */
 
-/** Share of checks that the reference node does; higher where addresses carry no evidence of distinct people. */
-const REFERENCE_SHARE = 0.2;
-const REFERENCE_SHARE_LOCAL = 0.5;
-/** Where the reference node cannot run a model, this many owners decide. */
+/** Where the reference node cannot run a model, this many owners decide, and nobody is blamed. */
 const OWNERS_WITHOUT_REFERENCE = 5;
 
-/** Executions that a verdict needs; every task is checked once (adaptive rates come with their own issue). */
-const runsWanted = (task: OpenTask): number => Math.max(2, executionsPriced(task.spec.level));
-
-/** May this session run the task, given who already has? */
-export function mayRun(step: Step, task: OpenTask, session: MinerSession, role: string): boolean {
-  if (task.runs.length === 0 && task.live.size === 0) return true;
-  for (const run of task.runs) {
-    if (run.by === session.owner || (run.network !== null && run.network === session.network)) return false;
-  }
-  for (const id of task.live) {
-    const assignment = step.state.assignments.get(id);
-    const holder = assignment && step.state.roster.sessions.get(assignment.session);
-    if (holder && (holder.owner === session.owner || (holder.network !== null && holder.network === session.network))) {
-      return false;
-    }
-  }
-  // A caller waits for this check: who would not be done in time is no help.
-  if (!task.replied && step.now + expectedMs(session, task.spec.model) >= task.spec.deadlineAt) return false;
-  return role !== "third" || passesOf(session.standing, task.spec.model, session.device.runtime) >= NEWCOMER_PASSES;
-}
-
-const someoneMayRun = (step: Step, task: OpenTask, role: string): boolean =>
-  step.state.roster.able(task.spec.model).some((session) => mayRun(step, task, session, role));
-
 /** A result came in, or a run that was hoped for will not come: take the next step towards the verdict. */
-export function advance(step: Step, task: OpenTask, rng: Rng): void {
+export function advance(step: Step, task: OpenTask): void {
   const model = step.state.models.get(task.spec.model) as CoreModel;
+  if (task.wanted === 0 && task.runs.length > 0) task.wanted = drawWanted(step, task, model);
   const reference = task.runs.find((run) => run.by === "reference");
   const outstanding = task.live.size + task.waiting + (task.reference === "pending" ? 1 : 0);
   if (reference) {
     if (outstanding > 0 && agreementsWith(model, task, reference).every((agreement) => agreement === "PASS")) return;
     return decideByReference(step, task, model, reference);
   }
-  if (outstanding > 0 && task.runs.length < runsWanted(task)) return;
-  if (task.runs.length < runsWanted(task)) return drawChecks(step, task, rng);
+  if (outstanding > 0 && task.runs.length < task.wanted) return;
+  if (task.runs.length < task.wanted) return drawChecks(step, task);
   const answer = task.runs[0] as Run;
   const agreements = agreementsWith(model, task, answer);
   if (agreements.every((agreement) => agreement === "PASS")) return accept(step, task, answer, task.runs, []);
   if (task.reference === "unavailable") return decideWithoutReference(step, task, model);
   const newcomers = task.runs.some((run) => run.role !== "primary" && run.newcomer);
   const slight = agreements.every((agreement) => agreement !== "FAIL");
-  if (slight && !newcomers && task.runs.length === runsWanted(task) && someoneMayRun(step, task, "third")) {
+  if (slight && !newcomers && task.runs.length === task.wanted && mayAskThird(step, task)) {
     return askThird(step, task);
   }
   const largest = slight && !newcomers ? largestAgreeing(model, task.runs) : [];
@@ -86,21 +60,24 @@ function largestAgreeing(model: CoreModel, runs: readonly Run[]): Run[] {
   return best;
 }
 
-function drawChecks(step: Step, task: OpenTask, rng: Rng): void {
-  const local = task.runs.every((run) => run.network === null);
-  const share = local ? REFERENCE_SHARE_LOCAL : REFERENCE_SHARE;
-  const missing = runsWanted(task) - task.runs.length;
-  const referenceFree =
-    task.reference === "unused" && step.state.referenceInFlight < step.state.options.referenceBacklog;
+function drawChecks(step: Step, task: OpenTask): void {
+  const { state, rng } = step;
+  const missing = task.wanted - task.runs.length;
+  const model = state.models.get(task.spec.model) as CoreModel;
+  const forReference = task.reference === "unused" && rng.next() < referenceShareOf(step, task);
+  const isFree = state.referenceInFlight < state.options.referenceBacklog && model.referenceMs !== null;
   let peers = missing;
-  if (referenceFree && rng.next() < share) {
+  if (forReference && isFree) {
     askReference(step, task, "check");
     peers--;
   }
   for (let i = 0; i < peers; i++) {
-    if (!someoneMayRun(step, task, "check")) break;
-    toChecking(step, task, "check drawn");
-    enqueue(step, task, "check", true);
+    // Another class stands in for a reference node that has no time.
+    const crosses = (forReference && !isFree) || rng.next() < state.checks.crossClassShare;
+    const otherClass = crosses && otherClassMayRun(step, task, "check");
+    if (!otherClass && !someoneMayRun(step, task, { role: "check", otherClass })) break;
+    toChecking(step, task, otherClass ? "check drawn from another device class" : "check drawn");
+    enqueue(step, task, "check", true, otherClass);
   }
   const outstanding = task.waiting + task.live.size + (task.reference === "pending" ? 1 : 0);
   if (outstanding === 0) noPeerLeft(step, task);
@@ -120,9 +97,12 @@ function toChecking(step: Step, task: OpenTask, what: string): void {
   if (task.state !== "checking") move(step, task, "checking", what);
 }
 
+const mayAskThird = (step: Step, task: OpenTask): boolean =>
+  otherClassMayRun(step, task, "third") || someoneMayRun(step, task, { role: "third", otherClass: false });
+
 function askThird(step: Step, task: OpenTask): void {
   toChecking(step, task, "slight disagreement: third run");
-  enqueue(step, task, "third", true);
+  enqueue(step, task, "third", true, otherClassMayRun(step, task, "third"));
 }
 
 export function askReference(step: Step, task: OpenTask, why: string): void {
@@ -145,15 +125,23 @@ export function noReference(step: Step, task: OpenTask, reason: string): void {
   decideWithoutReference(step, task, step.state.models.get(task.spec.model) as CoreModel);
 }
 
+/** All agree, or so many owners as there are up to five have been asked and most agree. */
 function decideWithoutReference(step: Step, task: OpenTask, model: CoreModel): void {
   const group = largestAgreeing(model, task.runs);
-  if (group.length >= 2 && group.length > task.runs.length / 2) return accept(step, task, group[0] as Run, group, []);
+  const enough = task.wanted === 1 ? 1 : 2;
+  const isUnanimous = group.length === task.runs.length && group.length >= enough;
+  if (isUnanimous) return accept(step, task, group[0] as Run, group, []);
   if (task.live.size + task.waiting > 0) return;
-  if (task.runs.length < OWNERS_WITHOUT_REFERENCE && someoneMayRun(step, task, "check")) {
-    toChecking(step, task, "another owner decides");
-    return enqueue(step, task, "check", true);
+  if (task.runs.length < OWNERS_WITHOUT_REFERENCE) {
+    const otherClass = otherClassMayRun(step, task, "check");
+    if (otherClass || someoneMayRun(step, task, { role: "check", otherClass })) {
+      toChecking(step, task, "another owner decides");
+      return enqueue(step, task, "check", true, otherClass);
+    }
   }
-  giveUp(step, task);
+  if (group.length < enough || group.length <= task.runs.length / 2) return giveUp(step, task);
+  if (!task.replied || group.includes(task.runs[0] as Run)) return accept(step, task, group[0] as Run, group, []);
+  refuteDelivered(step, task, group, [], null);
 }
 
 function decideByReference(step: Step, task: OpenTask, model: CoreModel, reference: Run): void {
@@ -163,22 +151,55 @@ function decideByReference(step: Step, task: OpenTask, model: CoreModel, referen
   const refuted = graded.filter(({ agreement }) => agreement === "FAIL").map(({ run }) => run);
   recall(step, task);
   const primary = others[0];
-  if (task.replied && primary && !agreeing.includes(primary)) {
-    return refuteDelivered(step, task, agreeing, refuted);
+  if (task.replied && primary && refuted.includes(primary)) {
+    return refuteDelivered(step, task, agreeing, refuted, reference);
   }
-  accept(step, task, agreeing[0] ?? reference, [...agreeing, reference], refuted);
+  accept(step, task, agreeing[0] ?? reference, [...agreeing, reference], refuted, reference);
 }
 
-/** A `fast` answer that was delivered turned out wrong: nothing is charged, the miner is not paid. */
-function refuteDelivered(step: Step, task: OpenTask, agreeing: readonly Run[], refuted: readonly Run[]): void {
-  for (const run of refuted) run.accepted = false;
-  book(step, task, agreeing, refuted);
-  endWithout(
-    step,
+/**
+ * A delivered answer turned out wrong: nothing is charged, or all is given back, and its miner is not paid. Whoever helped
+ * to find out is, by the verification pool.
+ */
+function refuteDelivered(
+  step: Step,
+  task: OpenTask,
+  agreeing: readonly Run[],
+  refuted: readonly Run[],
+  reference: Run | null,
+): void {
+  const { spec, origin } = task;
+  const reason = `the delivered answer was refuted by ${reference ? "the reference node" : "other owners"}`;
+  const right = reference ?? (agreeing[0] as Run);
+  for (const run of task.runs) run.accepted = agreeing.includes(run) || run === right;
+  for (const run of task.runs) {
+    if (!run.accepted && !refuted.includes(run)) unpaid(step, task, run, OUTSIDE_TOLERANCE);
+  }
+  book(step, task, agreeing, refuted, reference);
+  endWithout(step, task, "failed", failure("execution-failed", reason));
+  const state = origin.kind === "recheck" ? ("overturned" as const) : ("failed" as const);
+  if (origin.kind === "recheck") step.out.push({ kind: "overturned", fact: overturnOf(step, task, right, reason) });
+  step.out.push({ kind: "receipt-revised", task: spec.task, at: step.now, state, reason });
+  task.payer = "pool";
+  if (agreeing.length === 0) return;
+  step.state.tasks.set(spec.task, task); // until its checkers have signed
+  settleIfSigned(step, task);
+}
+
+function overturnOf(step: Step, { spec, runs }: OpenTask, right: Run, reason: string): Overturn {
+  const { by, assignment, commitment } = runs[0] as Run;
+  const { task, customer, price } = spec;
+  return {
     task,
-    "failed",
-    failure("execution-failed", "the delivered answer was refuted by the reference node"),
-  );
+    at: step.now,
+    customer,
+    price,
+    owner: by as Exclude<Run["by"], "reference">,
+    assignment: assignment as NonNullable<Run["assignment"]>,
+    commitment,
+    reference: right.commitment,
+    reason,
+  };
 }
 
 function giveUp(step: Step, task: OpenTask): void {
@@ -194,21 +215,31 @@ function giveUp(step: Step, task: OpenTask): void {
   toChecking(step, task, "no agreement");
   move(step, task, "rejected", "no agreement");
   task.runs = [];
+  task.wanted = 0;
   task.reference = "unused";
   task.attempts++;
   move(step, task, "queued", "tried again");
   enqueue(step, task, "primary", true);
 }
 
-function accept(step: Step, task: OpenTask, answer: Run, agreeing: readonly Run[], refuted: readonly Run[]): void {
+const OUTSIDE_TOLERANCE = "outside the model's tolerance: not paid, nobody is blamed";
+
+function accept(
+  step: Step,
+  task: OpenTask,
+  answer: Run,
+  agreeing: readonly Run[],
+  refuted: readonly Run[],
+  reference: Run | null = null,
+): void {
   recall(step, task);
   for (const run of task.runs) run.accepted = agreeing.includes(run);
   task.answer = answer;
-  task.basis = task.runs.some((run) => run.by === "reference") ? "reference" : "checked";
-  book(step, task, agreeing, refuted);
+  task.basis = basisOf(task, agreeing);
+  book(step, task, agreeing, refuted, reference);
   for (const run of task.runs) {
     if (run.accepted || refuted.includes(run)) continue;
-    unpaid(step, task, run, "outside the model's tolerance: not paid, nobody is blamed");
+    unpaid(step, task, run, OUTSIDE_TOLERANCE);
   }
   move(step, task, "verified", `${task.basis}: ${agreeing.length} of ${task.runs.length} executions agree`);
   if (!task.replied) {
@@ -219,49 +250,33 @@ function accept(step: Step, task: OpenTask, answer: Run, agreeing: readonly Run[
   settleIfSigned(step, task);
 }
 
-/** Trust, strikes and passed checks of everyone who ran the task. */
-function book(step: Step, task: OpenTask, agreeing: readonly Run[], refuted: readonly Run[]): void {
-  const { state, now, out } = step;
-  for (const run of agreeing) {
-    if (run.by === "reference" || agreeing.length < 2) continue;
-    const standing = state.roster.standings.get(run.by);
-    if (!standing) continue;
-    recordPass(standing, task.spec.model, run.runtime, now);
-    out.push({ kind: "standing", standing });
-    for (const session of sessionsOf(step, run)) session.accepted++;
-  }
-  for (const run of refuted) {
-    if (run.by === "reference") continue;
-    out.push({
-      kind: "work",
-      owner: run.by,
-      assignment: run.assignment as NonNullable<Run["assignment"]>,
-      model: task.spec.model,
-      role: paidRole(run),
-      outcome: "refuted",
-      reason: "differs from the reference node beyond the model's tolerance",
-    });
-    const standing = state.roster.standings.get(run.by);
-    if (!standing) continue;
-    const suspended = recordMismatch(standing, task.spec.model, run.runtime, now);
-    out.push({ kind: "standing", standing });
-    for (const session of sessionsOf(step, run)) {
-      session.refuted++;
-      if (suspended) state.roster.refresh(session);
-    }
-  }
+function basisOf(task: OpenTask, agreeing: readonly Run[]): VerdictBasis {
+  if (task.runs.some((run) => run.by === "reference")) return "reference";
+  return agreeing.length > 1 ? "checked" : "unchecked";
 }
 
-function* sessionsOf(step: Step, run: Run): Generator<MinerSession> {
-  const id = run.miner && step.state.roster.byMiner.get(run.miner);
-  const session = id && step.state.roster.sessions.get(id);
-  if (session) yield session;
+/** Passes and mismatches of everyone who ran the task; an answer that nobody else found too is no pass. */
+function book(
+  step: Step,
+  task: OpenTask,
+  agreeing: readonly Run[],
+  refuted: readonly Run[],
+  reference: Run | null,
+): void {
+  const found = new Set([...agreeing, ...(reference ? [reference] : [])]);
+  if (found.size > 1) for (const run of agreeing) credit(step, task, run);
+  if (!reference) return;
+  const model = step.state.models.get(task.spec.model) as CoreModel;
+  const truth = { outputs: reference.outputs, commitment: reference.commitment, referenceMs: reference.computeMs };
+  for (const run of refuted) blame(step, task, run, model, truth);
 }
 
-/** Settles a verified task once every accepted run is signed or will not be. */
+/** Settles a verified task, or pays a refuted one's checkers, once every accepted run is signed or will not be. */
 export function settleIfSigned(step: Step, task: OpenTask): void {
-  if (task.state !== "verified") return;
+  if (task.state !== "verified" && !(task.state === "failed" && task.payer === "pool")) return;
   if (task.runs.some((run) => run.accepted && run.signature === "awaited")) return;
+  step.state.tasks.delete(task.spec.task);
+  if (task.payer === "pool") return payFromPool(step, task);
   const { spec, answer, basis } = task;
   const model = step.state.models.get(spec.model) as CoreModel;
   const fact: CheckDone = {
@@ -277,19 +292,43 @@ export function settleIfSigned(step: Step, task: OpenTask): void {
     basis: basis as CheckDone["basis"],
     inputHash: spec.inputHash,
     commitment: (answer as Run).commitment,
-    executions: task.runs.map((run) => ({
-      by: run.by,
-      miner: run.miner,
-      assignment: run.assignment,
-      role: run.role,
-      commitment: run.commitment,
-      accepted: run.accepted === true,
-      signed: run.signature === "signed",
-      newcomer: run.newcomer,
-      computeMs: run.computeMs,
-    })),
+    executions: task.runs.map(executionOf),
   };
   step.out.push({ kind: "check-done", fact });
   move(step, task, "settled", "postings and receipt");
-  step.state.tasks.delete(spec.task);
+  const owner = answer?.by;
+  if (basis === "unchecked" && answer && owner !== undefined && owner !== "reference") {
+    step.state.retained.keep({ spec, run: answer }, owner, step.state.checks.rechecks);
+  }
+}
+
+const executionOf = (run: Run): Execution => ({
+  by: run.by,
+  miner: run.miner,
+  assignment: run.assignment,
+  role: run.role,
+  commitment: run.commitment,
+  accepted: run.accepted === true,
+  signed: run.signature === "signed",
+  newcomer: run.newcomer,
+  computeMs: run.computeMs,
+});
+
+/** What the hub wanted done for itself: only what was run for it, and not the answer it looked at again. */
+function payFromPool(step: Step, { spec, origin, runs }: OpenTask): void {
+  const model = step.state.models.get(spec.model) as CoreModel;
+  const own = runs.filter((run) => run.accepted && !(origin.kind === "recheck" && run === origin.answer));
+  if (!own.some((run) => run.by !== "reference")) return;
+  step.out.push({
+    kind: "pool-work",
+    fact: {
+      task: spec.task,
+      at: step.now,
+      model: spec.model,
+      royaltyBasisPoints: model.royaltyBasisPoints,
+      price: spec.price / BigInt(executionsPriced(spec.level)),
+      why: origin.kind === "canary" || origin.kind === "recheck" ? origin.kind : "refuted",
+      executions: own.map(executionOf),
+    },
+  });
 }

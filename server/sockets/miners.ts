@@ -31,6 +31,7 @@ import { trustOf } from "../core/trust.ts";
 import type { BlobStore } from "./blobs.ts";
 import {
   asBuffer,
+  commitmentOf,
   ed25519PublicKey,
   ephemeralKey,
   type HubKey,
@@ -355,6 +356,7 @@ export class MinerSockets {
         session,
         model: model as ModelKey,
         outputs: vectors,
+        digest: commitmentOf(vectors.flat()).toString("hex"),
         loadMs,
         runMs,
       });

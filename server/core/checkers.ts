@@ -1,0 +1,103 @@
+import { executionsPriced } from "../../shared/pricing.ts";
+import { checkRate, payOf } from "./check-policy.ts";
+import type { CoreModel } from "./events.ts";
+import type { WorkItem } from "./queue.ts";
+import { expectedMs, type MinerSession } from "./roster.ts";
+import { isCustomers, type OpenTask, type Run, type Step } from "./state.ts";
+import { type Ground, isProven, NEWCOMER_PASSES, passesOf } from "./trust.ts";
+
+/** Who may check, and whether an answer is checked at all (../shared/policy.md, "Who checks" and "How often"). */
+
+export const groundOf = (task: OpenTask, run: Run): Ground => ({
+  model: task.spec.model,
+  runtime: run.runtime,
+  deviceClass: run.deviceClass,
+});
+
+export const groundOn = (session: MinerSession, model: CoreModel["key"]): Ground => ({
+  model,
+  runtime: session.device.runtime,
+  deviceClass: session.models.get(model)?.deviceClass ?? "",
+});
+
+type Wanted = Pick<WorkItem, "role" | "otherClass">;
+
+/** May this session run the task, given who already has? */
+export function mayRun(step: Step, task: OpenTask, session: MinerSession, { role, otherClass }: Wanted): boolean {
+  if (task.runs.length === 0 && task.live.size === 0) return true;
+  for (const run of task.runs) {
+    if (run.by === session.owner || (run.network !== null && run.network === session.network)) return false;
+  }
+  for (const id of task.live) {
+    const assignment = step.state.assignments.get(id);
+    const holder = assignment && step.state.roster.sessions.get(assignment.session);
+    if (holder && (holder.owner === session.owner || (holder.network !== null && holder.network === session.network))) {
+      return false;
+    }
+  }
+  // A caller waits for this check: who would not be done in time is no help.
+  if (!task.replied && step.now + expectedMs(session, task.spec.model) >= task.spec.deadlineAt) return false;
+  if (otherClass) {
+    const { deviceClass } = groundOn(session, task.spec.model);
+    if (task.runs.some((run) => run.deviceClass === deviceClass)) return false;
+  }
+  return role !== "third" || passesOf(session.standing, groundOn(session, task.spec.model)) >= NEWCOMER_PASSES;
+}
+
+export const someoneMayRun = (step: Step, task: OpenTask, wanted: Wanted): boolean =>
+  step.state.roster.able(task.spec.model).some((session) => mayRun(step, task, session, wanted));
+
+/** Whether a peer of another device class could take this check. */
+export const otherClassMayRun = (step: Step, task: OpenTask, role: Wanted["role"]): boolean =>
+  step.state.roster.classCount(task.spec.model) > 1 && someoneMayRun(step, task, { role, otherClass: true });
+
+/**
+ * Draws how many executions the verdict of an answered task needs; only now, so that its miner could not know. Of `fast`
+ * tasks few are checked; in the place of some checks the miner is sent a canary, unless the answer itself must be checked.
+ */
+export function drawWanted(step: Step, task: OpenTask, model: CoreModel): number {
+  const { spec } = task;
+  const primary = task.runs[0] as Run;
+  if (!isCustomers(task)) return 2;
+  if (spec.level !== "fast") return Math.max(2, executionsPriced(spec.level));
+  if (primary.by === "reference") return 1;
+  const rate = rateOf(step, task, model, primary);
+  if (rate >= 1) return 2;
+  if (step.rng.next() >= rate) return 1;
+  const { checks } = step.state;
+  if (step.rng.next() >= referenceShareOf(step, task) * checks.canaryPart) return 2;
+  return oweCanary(step, primary, model) ? 1 : 2;
+}
+
+export const referenceShareOf = (step: Step, task: OpenTask): number =>
+  task.runs.every((run) => run.network === null)
+    ? step.state.checks.referenceShareLocal
+    : step.state.checks.referenceShare;
+
+function rateOf(step: Step, task: OpenTask, model: CoreModel, run: Run): number {
+  const { checks, prices, roster, classes } = step.state;
+  const { spec } = task;
+  const standing = run.by === "reference" ? undefined : roster.standings.get(run.by);
+  const ground = groundOf(task, run);
+  if (!standing || standing.suspended || run.suspect || classes.isQuarantined(ground)) return 1;
+  if (prices.isHigh(spec.price, checks.highValueFactor)) return 1;
+  const pay = payOf(checks, spec.price, model.royaltyBasisPoints, 1);
+  const atRisk = roster.atRisk.get(standing.owner) ?? 0n;
+  return checkRate(checks, passesOf(standing, ground), { pay, atRisk }, model.checkCost);
+}
+
+/** Has a known answer sent to the miner of a run; false where it is gone or the reference node makes none. */
+export function oweCanary(step: Step, run: Run, model: CoreModel): boolean {
+  const id = run.miner && step.state.roster.byMiner.get(run.miner);
+  const on = id ? step.state.roster.sessions.get(id)?.models.get(model.key) : undefined;
+  if (!id || !on || model.referenceMs === null || model.golden.length === 0) return false;
+  on.canariesDue++;
+  step.state.canarySessions.add(id);
+  return true;
+}
+
+/** An owner whose failure of a known answer says something about its device class. */
+export const isWitness = (step: Step, task: OpenTask, run: Run): boolean => {
+  const standing = run.by === "reference" ? undefined : step.state.roster.standings.get(run.by);
+  return standing !== undefined && isProven(standing, groundOf(task, run));
+};

@@ -1,0 +1,131 @@
+import type { CustomerId } from "../../shared/ids.ts";
+import { limits } from "../../shared/limits.ts";
+import type { Tensor } from "../../shared/tensor.ts";
+import { tensorsHash } from "../../shared/tensors-hash.ts";
+import { compareResults } from "../../shared/tolerance.ts";
+import { blame, credit } from "./consequences.ts";
+import type { CoreModel, HubEvent, TaskSpec } from "./events.ts";
+import { freshInputs, type KnownAnswer } from "./known-answers.ts";
+import type { MinerSession } from "./roster.ts";
+import { grant } from "./scheduler.ts";
+import { freshProgress, move, type OpenTask, type Origin, type Run, type Step, unpaid } from "./state.ts";
+import { advance, settleIfSigned } from "./verification.ts";
+
+/**
+ * Tasks that the hub makes for itself: rechecks of answers that nobody checked, and canaries. No customer waits for them or
+ * pays for them, nothing about them is shown, and a miner cannot tell them from ordinary work.
+ */
+
+/** Answers that a distrusted owner gave unchecked are looked at again, each like any other check. */
+export function startRechecks(step: Step): void {
+  const { state } = step;
+  if (state.distrusted.size === 0) return;
+  const owners = [...state.distrusted];
+  state.distrusted.clear();
+  for (const owner of owners) {
+    for (const { spec, run } of state.retained.takeAll(owner)) {
+      const answer: Run = { ...run, accepted: null, signature: "signed" };
+      const task = open(step, spec, { kind: "recheck", answer });
+      task.runs.push(answer);
+      task.state = "answered";
+      advance(step, task);
+    }
+  }
+}
+
+/** Sends known answers to the miners that are owed one, as ordinary work; where none is ready the next is ordered. */
+export function grantCanaries(step: Step): void {
+  const { state } = step;
+  for (const id of state.canarySessions) {
+    const session = state.roster.sessions.get(id);
+    let isOwed = false;
+    for (const [key, on] of session?.models ?? []) {
+      if (!session || on.canariesDue === 0) continue;
+      const model = state.models.get(key) as CoreModel;
+      if (mayTake(session)) {
+        const known = state.known.take(key, session.owner);
+        if (known) {
+          on.canariesDue--;
+          send(step, session, model, known);
+        } else orderKnownAnswer(step, model);
+      }
+      isOwed ||= on.canariesDue > 0;
+    }
+    if (!isOwed) state.canarySessions.delete(id);
+  }
+}
+
+/** A suspended owner is still given them: they alone can show that its device is at fault. */
+const mayTake = (session: MinerSession): boolean =>
+  session.accepting && session.graceEndsAt === null && session.messages.size < session.slots * limits.inFlightPerSlot;
+
+function send(step: Step, session: MinerSession, model: CoreModel, known: KnownAnswer): void {
+  const task = open(step, specOf(step, model, known.inputs, known.inputHash), { kind: "canary", expected: known });
+  grant(step, session, model, [{ task: task.spec.task, role: "primary" }]);
+  task.waiting = 0;
+}
+
+export function judgeCanary(step: Step, task: OpenTask): void {
+  const run = task.runs[0] as Run;
+  const model = step.state.models.get(task.spec.model) as CoreModel;
+  if (task.origin.kind !== "canary") return;
+  const { expected } = task.origin;
+  const { agreement } = compareResults(model.comparator, run.outputs, expected.outputs);
+  run.accepted = agreement === "PASS";
+  if (agreement === "PASS") credit(step, task, run);
+  else if (agreement === "FAIL") blame(step, task, run, model, expected);
+  else unpaid(step, task, run, "outside the model's tolerance: not paid, nobody is blamed");
+  if (!run.accepted) {
+    move(step, task, "failed", "canary");
+    step.state.tasks.delete(task.spec.task);
+    return;
+  }
+  move(step, task, "verified", "canary");
+  settleIfSigned(step, task);
+}
+
+/** At most one at a time, when the reference node has nothing else to do. */
+function orderKnownAnswer(step: Step, model: CoreModel): void {
+  const { state } = step;
+  if (state.referenceInFlight > 0 || model.referenceMs === null) return;
+  const inputs = freshInputs(model, step.rng);
+  if (!inputs) return;
+  const task = open(step, specOf(step, model, inputs, tensorsHash(inputs)), { kind: "supply" });
+  task.state = "checking";
+  task.reference = "pending";
+  state.referenceInFlight++;
+  step.out.push({ kind: "run-reference", task: task.spec.task, model: model.key, inputs });
+}
+
+export function supplied(step: Step, task: OpenTask, event: Extract<HubEvent, { kind: "reference.done" }>): void {
+  const { inputs, inputHash, model } = task.spec;
+  const { outputs, commitment, runMs: referenceMs } = event;
+  step.state.tasks.delete(task.spec.task);
+  step.state.known.add({ model, inputs, inputHash, outputs, commitment, referenceMs, givenTo: new Set() });
+}
+
+function open(step: Step, spec: TaskSpec, origin: Origin): OpenTask {
+  const task: OpenTask = { spec, origin, payer: "pool", ...freshProgress(), replied: true };
+  step.state.tasks.set(spec.task, task);
+  return task;
+}
+
+/** A canary is worth what one execution of the model last cost a customer. */
+function specOf(step: Step, model: CoreModel, inputs: Tensor[], inputHash: string): TaskSpec {
+  const { state, now } = step;
+  return {
+    task: state.nextHubTask(),
+    customer: HUB,
+    model: model.key,
+    inputs,
+    inputHash,
+    rows: 1,
+    dims: {},
+    work: 0n,
+    price: state.executionPrice.get(model.key) ?? 0n,
+    level: "fast",
+    deadlineAt: now + limits.deadlineDefaultMs,
+  };
+}
+
+const HUB = "hub" as CustomerId;

@@ -1,0 +1,87 @@
+import type { ModelKey, OwnerId } from "../../shared/ids.ts";
+import { nextInt, type Rng } from "../../shared/random.ts";
+import { dtypes, type Tensor } from "../../shared/tensor.ts";
+import type { CoreModel } from "./events.ts";
+
+/**
+ * Inputs whose answer the hub knows, sent as ordinary work: canaries, and the fresh golden vectors that tell a device's
+ * fault from a person's. Made by the hub and answered by the reference node ahead of need; never given twice to one owner.
+ */
+export interface KnownAnswer {
+  model: ModelKey;
+  inputs: Tensor[];
+  inputHash: string;
+  outputs: Tensor[];
+  commitment: string;
+  referenceMs: number;
+  givenTo: Set<OwnerId>;
+}
+
+const KEPT = 8;
+/** After so many owners an input is no longer fresh to the network as a whole. */
+const OWNERS_PER_ANSWER = 64;
+
+export class KnownAnswers {
+  #byModel = new Map<ModelKey, KnownAnswer[]>();
+
+  add(known: KnownAnswer): void {
+    const list = this.#byModel.get(known.model) ?? [];
+    this.#byModel.set(known.model, list);
+    list.push(known);
+    if (list.length > KEPT) list.shift();
+  }
+
+  /** One that the owner has not seen; it counts as seen from now on. */
+  take(model: ModelKey, owner: OwnerId): KnownAnswer | null {
+    const list = this.#byModel.get(model);
+    const found = list?.find((known) => !known.givenTo.has(owner));
+    if (!list || !found) return null;
+    found.givenTo.add(owner);
+    if (found.givenTo.size >= OWNERS_PER_ANSWER) list.splice(list.indexOf(found), 1);
+    return found;
+  }
+}
+
+/**
+ * New inputs out of a model's golden vectors: the beginning of one and the end of another, so that every value is one the
+ * model has seen at that place. Null where the model has no golden vectors.
+ */
+export function freshInputs(model: CoreModel, rng: Rng): Tensor[] | null {
+  const one = model.golden[nextInt(rng, model.golden.length)];
+  if (!one) return null;
+  const alike = model.golden.filter((other) => other !== one && sameShapes(one.inputs, other.inputs));
+  const other = alike[nextInt(rng, alike.length)];
+  return one.inputs.map((tensor, index) => {
+    const tail = other?.inputs[index] ?? tensor;
+    return tensor.data.byteLength > dtypes[tensor.dtype] ? spliced(tensor, tail, rng) : scaled(tensor, rng);
+  });
+}
+
+const sameShapes = (a: readonly Tensor[], b: readonly Tensor[]): boolean =>
+  a.length === b.length && a.every((tensor, index) => tensor.shape.join() === b[index]?.shape.join());
+
+/** Joins the head of one tensor to the tail of another; of itself, it is turned round. */
+function spliced(head: Tensor, tail: Tensor, rng: Rng): Tensor {
+  const size = dtypes[head.dtype];
+  const at = (1 + nextInt(rng, head.data.byteLength / size - 1)) * size;
+  const data = new Uint8Array(head.data.byteLength);
+  if (head === tail) {
+    data.set(head.data.subarray(at), 0);
+    data.set(head.data.subarray(0, at), head.data.byteLength - at);
+  } else {
+    data.set(head.data.subarray(0, at), 0);
+    data.set(tail.data.subarray(at), at);
+  }
+  return { ...head, data };
+}
+
+/** A single number: of a float another of its size. */
+function scaled(tensor: Tensor, rng: Rng): Tensor {
+  const factor = 0.5 + rng.next();
+  const data = tensor.data.slice();
+  if (tensor.dtype === "float32")
+    new Float32Array(data.buffer)[0] = (new Float32Array(data.buffer)[0] as number) * factor;
+  if (tensor.dtype === "float64")
+    new Float64Array(data.buffer)[0] = (new Float64Array(data.buffer)[0] as number) * factor;
+  return { ...tensor, data };
+}
