@@ -4,7 +4,9 @@ import { extname, join } from "node:path";
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip } from "node:zlib";
 
-export type Encoding = "br" | "gzip";
+/** The smallest first. */
+export const encodings = ["br", "gzip"] as const;
+export type Encoding = (typeof encodings)[number];
 export const suffixes: Record<Encoding, string> = { br: ".br", gzip: ".gz" };
 
 const compress: Record<Encoding, (data: Buffer) => Promise<Buffer>> = {
@@ -40,7 +42,7 @@ export async function precompress(clientDir: string): Promise<number> {
   for (const file of files) {
     const data = await readFile(file);
     if (data.byteLength < SMALLEST_BYTES) continue;
-    for (const encoding of ["br", "gzip"] as const) {
+    for (const encoding of encodings) {
       if (isFresh(file, encoding)) continue;
       const target = `${file}${suffixes[encoding]}`;
       const partial = `${target}.${process.pid}`;

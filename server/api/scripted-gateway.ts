@@ -1,4 +1,4 @@
-import { createServer } from "node:http";
+import { createServer, request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
 import { type Manifest, manifestSchema } from "../../models/manifest.ts";
@@ -210,11 +210,19 @@ export function scriptedGateway(extra: readonly Manifest[] = []): { gateway: Gat
   return { gateway, script };
 }
 
+export interface RawResponse {
+  status: number;
+  headers: IncomingHttpHeaders;
+  body: Buffer;
+}
+
 export interface TestApi {
   url: string;
   script: Script;
   logged: unknown[];
   fetch: (path: string, init?: RequestInit) => Promise<Response>;
+  /** GET without what `fetch` adds and unpacks. */
+  raw: (path: string, headers?: Record<string, string>) => Promise<RawResponse>;
   /** POST …/infer with ann's key, unless the headers say otherwise. */
   infer: (body: unknown, model?: string, headers?: Record<string, string>) => Promise<Response>;
   close: () => Promise<void>;
@@ -244,6 +252,17 @@ export async function startApi(config: Partial<ApiConfig> = {}, extra: readonly 
     script,
     logged,
     fetch: (path, init) => fetch(`${url}${path}`, init),
+    raw: (path, headers = {}) =>
+      new Promise((resolve, reject) => {
+        const call = httpRequest(`${url}${path}`, { headers }, (response) => {
+          const parts: Buffer[] = [];
+          response.on("data", (part: Buffer) => parts.push(part));
+          response.on("end", () =>
+            resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(parts) }),
+          );
+        });
+        call.on("error", reject).end();
+      }),
     infer: (body, model = "mixed", headers = {}) =>
       fetch(`${url}/v2/models/${model}/infer`, {
         method: "POST",

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { extname, join, relative, sep } from "node:path";
 import { type RequestHandler, Router } from "express";
-import { isCompressible, isFresh, suffixes } from "./precompress.ts";
+import { encodings, isCompressible, isFresh, suffixes } from "./precompress.ts";
 import { sendFile } from "./send-file.ts";
 
 /** As vite.config.ts lays the build out. */
@@ -38,10 +38,10 @@ export function staticPages(clientDir: string): RequestHandler {
     if (file === undefined) {
       return page === undefined ? next() : void response.status(503).type("text").send(notBuilt);
     }
-    const encoding = isCompressible(file)
-      ? request.acceptsEncodings(["br", "gzip"].filter((name) => isFresh(file, name as "br" | "gzip")))
-      : false;
-    const sent = encoding === "br" || encoding === "gzip" ? `${file}${suffixes[encoding]}` : file;
+    const encoding = encodings.find(
+      (name) => isCompressible(file) && request.acceptsEncodings(name) === name && isFresh(file, name),
+    );
+    const sent = encoding === undefined ? file : `${file}${suffixes[encoding]}`;
     const { size, mtimeMs } = statSync(sent);
     response.set({
       "content-type": contentTypes[extname(file)] ?? "application/octet-stream",
@@ -49,7 +49,7 @@ export function staticPages(clientDir: string): RequestHandler {
       etag: `"${size.toString(16)}-${Math.floor(mtimeMs).toString(16)}"`,
     });
     if (isCompressible(file)) response.vary("accept-encoding");
-    if (sent !== file) response.set("content-encoding", encoding as string);
+    if (encoding !== undefined) response.set("content-encoding", encoding);
     await sendFile(response, sent);
   });
   return router;
