@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import os from "node:os";
 import process from "node:process";
@@ -140,12 +140,18 @@ process.on("message", async (request: ChildRequest) => {
   try {
     await send(await handle(request));
   } catch (error) {
+    if (leavesUnknownState(error)) {
+      writeSync(process.stderr.fd, `${messageOf(error)}\n`);
+      process.exit(1);
+    }
     await send({ kind: "failed", message: messageOf(error) });
-    // A trap or an abort leaves the runtime's memory in an unknown state.
-    if (error instanceof WebAssembly.RuntimeError) process.exit(1);
   }
 });
 process.on("disconnect", () => process.exit(0));
+
+/** A trap, an abort or a C++ exception that nothing caught (a number): the runtime's memory may be anything now. */
+const leavesUnknownState = (error: unknown): boolean =>
+  error instanceof WebAssembly.RuntimeError || typeof error === "number";
 
 const messageOf = (error: unknown): string =>
   typeof error === "number"

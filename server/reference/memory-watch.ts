@@ -4,13 +4,16 @@ import { workerData } from "node:worker_threads";
 
 /**
  * A thread of the reference node's child process. WebAssembly never yields during a run, so only another thread can see
- * that the process outgrows its memory, and end it.
+ * that the process outgrows its memory, or that the hub has died, and end it.
  */
 const { limitBytes } = workerData as { limitBytes: number };
 const EVERY_MS = 100;
 const STDERR = 2;
 
+const hub = process.ppid;
+
 setInterval(() => {
+  if (process.ppid !== hub) process.kill(process.pid, "SIGKILL");
   const rssBytes = process.memoryUsage.rss();
   if (rssBytes <= limitBytes) return;
   const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;

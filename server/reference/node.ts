@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { readFileSync } from "node:fs";
+import type { Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Kernel } from "../../models/work.ts";
@@ -78,7 +79,16 @@ export function createReferenceNode(options: ReferenceOptions = {}): ReferenceNo
         stdio: ["ignore", "ignore", "pipe", "ipc"],
       },
     );
+    started.once("exit", () => {
+      if (child !== started) return;
+      child = null;
+      memoryBytes = 0;
+    });
+    // A request in flight listens itself; whatever goes wrong between requests shows in the next one.
+    started.on("error", () => undefined);
+    // An idle child keeps nobody's process alive.
     started.unref();
+    (started.stderr as Socket).unref();
     (started.channel as { unref?(): void } | null)?.unref?.();
     return started;
   }
@@ -107,7 +117,7 @@ export function createReferenceNode(options: ReferenceOptions = {}): ReferenceNo
       const settle = (result: ReferenceResult<Done>) => {
         clearTimeout(timer);
         asked.off("message", onMessage);
-        asked.off("exit", onExit);
+        asked.off("close", onClose);
         asked.off("error", onError);
         asked.stderr?.off("data", onStderr);
         asked.unref();
@@ -129,18 +139,12 @@ export function createReferenceNode(options: ReferenceOptions = {}): ReferenceNo
         memoryBytes = reply.rssBytes;
         settle(ok(reply));
       };
-      const crash = (message: string) => {
-        if (child === asked) {
-          child = null;
-          memoryBytes = 0;
-        }
-        settle(err({ code: "crashed", message }));
-      };
-      const onExit = (code: number | null, signal: string | null) =>
+      const crash = (message: string) => settle(err({ code: "crashed", message }));
+      const onClose = (code: number | null, signal: string | null) =>
         crash(`the process ended (${signal ?? `code ${code}`}) ${stderr.trim()}`.trim());
       const onError = (error: Error) => crash(error.message);
       asked.on("message", onMessage);
-      asked.on("exit", onExit);
+      asked.on("close", onClose);
       asked.on("error", onError);
       asked.stderr?.on("data", onStderr);
       limit(loadTimeoutMs, "loading the model");
