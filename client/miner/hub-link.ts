@@ -22,6 +22,9 @@ export interface UnsealedResult {
   commitment: Uint8Array;
 }
 
+/** A Socket.IO server drops messages that it reads in the same moment as the end of their connection. */
+const LINGER_MS = 250;
+
 /**
  * One connection with its session key. MACs and signatures are made asynchronously, so everything that leaves goes through
  * one queue: messages keep their order, results that of their `seq`, and hanging up comes last.
@@ -32,6 +35,7 @@ export class HubLink {
   readonly #lost: (reason: string) => void;
   #challenge: Challenge | null = null;
   #queue: Promise<void> = Promise.resolve();
+  #hangingUp = false;
   #closed = false;
   seal: Seal | null = null;
 
@@ -40,7 +44,7 @@ export class HubLink {
     const open =
       <Args extends unknown[]>(handle: (...args: Args) => void) =>
       (...args: Args) => {
-        if (!this.#closed) handle(...args);
+        if (!this.#hangingUp) handle(...args);
       };
     const guarded = Object.fromEntries(Object.entries(handlers).map(([name, handle]) => [name, open(handle as never)]));
     this.#lost = open(handlers.lost);
@@ -66,7 +70,7 @@ export class HubLink {
       slots,
       ...(unsigned && { previous: { session: unsigned.session, chain: await unsigned.signChain() } }),
     });
-    if (this.#closed) return null;
+    if (this.#hangingUp) return null;
     if (answer.ok) this.seal = createSeal(answer.welcome.session, sessionKey, this.#identity);
     return answer;
   }
@@ -103,13 +107,15 @@ export class HubLink {
     this.#enqueue(async (seal) => this.#socket.send("chain", await seal.signChain()));
   }
 
-  /** After everything above has left. */
+  /** After everything above has left; nothing more is heard from here on. */
   hangUp(): void {
-    void this.#queue.then(() => this.drop());
+    this.#hangingUp = true;
+    void this.#queue.then(() => setTimeout(() => this.drop(), LINGER_MS));
   }
 
   /** The socket is gone, or nothing more of it is wanted. */
   drop(): void {
+    this.#hangingUp = true;
     this.#closed = true;
     this.#socket.close();
   }
