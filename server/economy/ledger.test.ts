@@ -1,12 +1,18 @@
+import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { AccountId, CustomerId, OwnerId, TaskId } from "../../shared/ids.ts";
-import type { CheckDone } from "../core/events.ts";
-import { sha256 } from "../store/sha256.ts";
 import { accounts, assetOf, mayBeNegative } from "./accounts.ts";
 import { expireHold, grant, hold, voidHold } from "./holds.ts";
-import { assertBalanced, chainLink, chainStart, inputHash, legsOf, type Transfer } from "./ledger.ts";
+import { assertBalanced, chainLink, chainStart, inputHash, legsOf, type Sha256, type Transfer } from "./ledger.ts";
 import { commonsRevenue, settle } from "./revenue.ts";
+import type { VerifiedTask } from "./verified-task.ts";
+
+const sha256: Sha256 = (...parts) => {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest();
+};
 
 const ann = "c_ann" as CustomerId;
 const open = { task: "t_1" as TaskId, customer: ann, amount: 5n };
@@ -163,12 +169,12 @@ describe("any sequence of grants, holds, settlements and ends, some of them repe
   });
 });
 
-function factOf(held: typeof open, checker: "reference" | OwnerId, at: number): CheckDone {
-  const execution = { commitment: "", accepted: true, signed: true, newcomer: false, computeMs: 1, miner: null };
+function factOf(held: typeof open, checker: "reference" | OwnerId, at: number): VerifiedTask {
+  const execution = { commitment: "", accepted: true, signed: true, newcomer: false, miner: null };
   return {
     ...held,
     at,
-    model: "m@1" as CheckDone["model"],
+    model: "m@1" as VerifiedTask["model"],
     creator: "x",
     royaltyBasisPoints: 2_000,
     level: "fast",

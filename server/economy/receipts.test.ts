@@ -1,9 +1,8 @@
+import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { CustomerId, ModelKey, ReceiptId, TaskId } from "../../shared/ids.ts";
-import type { CheckDone } from "../core/events.ts";
-import { sha256 } from "../store/sha256.ts";
-import { hex } from "./ledger.ts";
+import { hex, type Sha256 } from "./ledger.ts";
 import {
   canonicalJson,
   merklePath,
@@ -14,6 +13,13 @@ import {
   verifyPath,
 } from "./receipts.ts";
 import { commonsRevenue, settle } from "./revenue.ts";
+import type { VerifiedTask } from "./verified-task.ts";
+
+const sha256: Sha256 = (...parts) => {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest();
+};
 
 const leavesOf = (size: number): string[] => Array.from({ length: size }, (_, i) => `leaf ${i}`);
 
@@ -54,7 +60,7 @@ describe("the tree", () => {
   });
 });
 
-const fact: CheckDone = {
+const fact: VerifiedTask = {
   task: "t_one" as TaskId,
   at: 7,
   customer: "c_one" as CustomerId,
@@ -77,7 +83,6 @@ const fact: CheckDone = {
       accepted: true,
       signed: false,
       newcomer: false,
-      computeMs: 3.5,
     },
   ],
 };

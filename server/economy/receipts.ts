@@ -3,8 +3,8 @@ import { receiptOf } from "../../shared/ids.ts";
 import { concat } from "../../shared/protocol.ts";
 import { assert } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
-import type { CheckDone } from "../core/events.ts";
 import { hex, type Sha256, type Transfer } from "./ledger.ts";
+import type { VerifiedTask } from "./verified-task.ts";
 
 /**
  * A receipt proves one task: what was asked, who ran it, what was paid. The receipts of a commit are the leaves of one
@@ -24,7 +24,7 @@ export interface ReceiptBatch {
 export const leafVersion = 1;
 
 /** The leaf's text: JSON with keys in alphabetical order and no spaces; amounts are strings. `filesHash`: of the manifest. */
-export function receiptLeaf(fact: CheckDone, settlement: Transfer, filesHash?: string): string {
+export function receiptLeaf(fact: VerifiedTask, settlement: Transfer, filesHash?: string): string {
   assert(settlement.task === fact.task, `receipt of ${fact.task} with the postings of ${settlement.task}`);
   return canonicalJson({
     version: leafVersion,

@@ -1,13 +1,23 @@
+import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { AssignmentId, CustomerId, MinerId, ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
 import { serviceLevels } from "../../shared/pricing.ts";
-import type { CheckDone, Execution } from "../core/events.ts";
-import { sha256 } from "../store/sha256.ts";
-import { assertBalanced } from "./ledger.ts";
+import { assertBalanced, type Sha256 } from "./ledger.ts";
 import { commonsRevenue, revenueTable, type Settlement, settle } from "./revenue.ts";
+import type { VerifiedExecution, VerifiedTask } from "./verified-task.ts";
 
-const execution = (by: string, role: Execution["role"], change: Partial<Execution> = {}): Execution => ({
+const sha256: Sha256 = (...parts) => {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest();
+};
+
+const execution = (
+  by: string,
+  role: VerifiedExecution["role"],
+  change: Partial<VerifiedExecution> = {},
+): VerifiedExecution => ({
   by: by === "reference" ? by : (`own_${by}` as OwnerId),
   miner: by === "reference" ? null : (`m_${by}` as MinerId),
   assignment: by === "reference" ? null : (`a_${by}` as AssignmentId),
@@ -16,11 +26,15 @@ const execution = (by: string, role: Execution["role"], change: Partial<Executio
   accepted: true,
   signed: by !== "reference",
   newcomer: false,
-  computeMs: 1,
   ...change,
 });
 
-const fact = (price: bigint, level: CheckDone["level"], executions: Execution[], royalty = 2_000): CheckDone => ({
+const fact = (
+  price: bigint,
+  level: VerifiedTask["level"],
+  executions: VerifiedExecution[],
+  royalty = 2_000,
+): VerifiedTask => ({
   task: "t_one" as TaskId,
   at: 1,
   customer: "c_one" as CustomerId,
@@ -36,7 +50,7 @@ const fact = (price: bigint, level: CheckDone["level"], executions: Execution[],
   executions,
 });
 
-function settled(of: CheckDone, pool = 0n): Settlement {
+function settled(of: VerifiedTask, pool = 0n): Settlement {
   const settlement = settle(of, commonsRevenue, pool, sha256);
   if (!settlement.ok) throw new Error(settlement.error.message);
   assertBalanced(settlement.value.transfer);

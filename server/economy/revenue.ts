@@ -3,9 +3,9 @@ import type { AccountId, AssignmentId, OwnerId } from "../../shared/ids.ts";
 import { type Nano, split } from "../../shared/money.ts";
 import { executionsPriced } from "../../shared/pricing.ts";
 import { assert, err, ok, type Result } from "../../shared/result.ts";
-import type { CheckDone, Execution } from "../core/events.ts";
 import { accounts } from "./accounts.ts";
 import { hex, legsOf, type Sha256, type Transfer } from "./ledger.ts";
+import type { VerifiedExecution, VerifiedTask } from "./verified-task.ts";
 
 /**
  * Who gets what of a verified task: the table of ../shared/money.md, "Revenue of one verified task". Shares are hundredths
@@ -104,7 +104,7 @@ export interface Settlement {
  * Executions come in the order of their results. Refused like `revenueTable`.
  */
 export function settle(
-  fact: CheckDone,
+  fact: VerifiedTask,
   revenue: DomainRevenue,
   pool: Nano,
   sha256: Sha256,
@@ -143,14 +143,15 @@ export function settle(
   return ok({ transfer, pay, poolGain });
 }
 
-const isPrimary = ({ by, role }: Execution): boolean => by !== "reference" && (role === "primary" || role === "hedge");
+const isPrimary = ({ by, role }: VerifiedExecution): boolean =>
+  by !== "reference" && (role === "primary" || role === "hedge");
 
 /**
  * The miners' part is cut into one slot per priced execution; the first is the primary's. What nobody earns stays in the
  * pool, out of which a re-run beyond the priced ones is paid the same as long as the pool lasts. A newcomer's check has
  * no price of its own in `fast`: primary and checker halve the part.
  */
-function payLines(fact: CheckDone, miners: Nano, pool: Nano, tieBreak: (id: string) => string): PayLine[] {
+function payLines(fact: VerifiedTask, miners: Nano, pool: Nano, tieBreak: (id: string) => string): PayLine[] {
   const { executions } = fact;
   const primary = executions.find((one) => isPrimary(one) && one.accepted) ?? executions.find(isPrimary);
   const checked = executions.some((one) => !isPrimary(one));
@@ -162,13 +163,13 @@ function payLines(fact: CheckDone, miners: Nano, pool: Nano, tieBreak: (id: stri
   const lines: PayLine[] = [];
   let left = pool + miners;
   let reruns = 0;
-  const line = (one: Execution, role: PayLine["role"], amount: Nano, reason: string) => {
+  const line = (one: VerifiedExecution, role: PayLine["role"], amount: Nano, reason: string) => {
     if (one.by === "reference" || one.assignment === null) return;
     left -= amount;
     const outcome = amount > 0n ? "paid" : "unpaid";
     lines.push({ owner: one.by, assignment: one.assignment, role, outcome, amount, reason });
   };
-  const unpriced: Execution[] = [];
+  const unpriced: VerifiedExecution[] = [];
   for (const one of executions) {
     if (one.by === "reference" || !one.accepted) continue;
     const role = isPrimary(one) ? "primary" : "check";

@@ -177,6 +177,6 @@ function endOf(kind: TransferKind): HoldState | null {
   if (kind === "settle") return "posted";
   if (kind === "void") return "voided";
   if (kind === "expire") return "expired";
-  assert(kind === "grant", "holds are opened by Store.hold alone");
+  assert(kind !== "hold", "holds are opened by Store.hold alone");
   return null;
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { grant } from "../economy/holds.ts";
+import { describeDurability } from "./durability.suite.ts";
 import { openStore } from "./open.ts";
 import { describeStore, type Place } from "./store.suite.ts";
 import type { StoreConfig } from "./store.ts";
@@ -12,7 +13,7 @@ import { Traffic } from "./traffic.ts";
 const makeFolder = () => mkdtempSync(join(tmpdir(), "tabgrid-store-"));
 
 describe("the store on SQLite", () => {
-  describeStore(async (): Promise<Place> => {
+  const makePlace = async (): Promise<Place> => {
     const folder = makeFolder();
     return {
       config: (hub) => ({ kind: "sqlite", folder, hub }),
@@ -27,7 +28,9 @@ describe("the store on SQLite", () => {
       unprotect: (table) => `drop trigger ${table}_no_update; drop trigger ${table}_no_delete`,
       remove: async () => rmSync(folder, { recursive: true }),
     };
-  });
+  };
+  describeStore(makePlace);
+  describeDurability(makePlace);
 });
 
 describe("a data folder that will not do", () => {

@@ -37,6 +37,7 @@ export function openSqlite(folder: string): Engine {
         database.exec("pragma locking_mode = exclusive");
         database.exec("pragma journal_mode = wal");
         database.exec("pragma synchronous = full");
+        database.exec("pragma cache_size = -65536");
         database.exec("begin exclusive; commit");
       } catch (error) {
         database.close();

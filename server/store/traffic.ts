@@ -7,10 +7,10 @@ import {
   type TaskId,
 } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
-import type { CheckDone } from "../core/events.ts";
-import { accounts } from "../economy/accounts.ts";
+import type { VerdictBasis } from "../core/events.ts";
 import { receiptBatch, receiptLeaf } from "../economy/receipts.ts";
 import { commonsRevenue, settle } from "../economy/revenue.ts";
+import type { VerifiedTask } from "../economy/verified-task.ts";
 import { sha256 } from "./sha256.ts";
 import type { Batch, HoldRequest, Store, TaskRecord } from "./store.ts";
 
@@ -62,8 +62,8 @@ export class Traffic {
     };
   }
 
-  fact({ task, customer, amount, at }: HoldRequest): CheckDone {
-    const execution = { commitment: "bb", accepted: true, signed: true, newcomer: false, computeMs: 3 };
+  fact({ task, customer, amount, at }: HoldRequest): VerifiedTask {
+    const execution = { commitment: "bb", accepted: true, signed: true, newcomer: false };
     const miner = (role: "primary" | "check", shift: number) => {
       const number = (at * 7_919 + shift) % this.#miners;
       const [by, id] = [`own_${number}` as OwnerId, `m_${number}` as MinerId];
@@ -87,13 +87,13 @@ export class Traffic {
   }
 }
 
-const taskOf = (fact: CheckDone): TaskRecord => ({
+const taskOf = (fact: VerifiedTask): TaskRecord => ({
   task: fact.task,
   customer: fact.customer,
   model: fact.model,
   level: fact.level,
   state: "settled",
-  basis: fact.basis,
+  basis: fact.basis as VerdictBasis,
   price: fact.price,
   work: fact.work,
   submittedAt: fact.at - 5,
@@ -104,6 +104,3 @@ const taskOf = (fact: CheckDone): TaskRecord => ({
     what,
   })),
 });
-
-export const poolOf = (store: Store): Promise<Nano> =>
-  store.account(accounts.pool("commons")).then((account) => account?.balance ?? 0n);
