@@ -116,6 +116,7 @@ describe("what cannot be served is refused with its reason", () => {
     ["training", { node: [{ opType: "Gradient", domain: "ai.onnx.preview.training" }] }, {}, "for training"],
     ["no operator set", {}, { opsetImport: [] }, "no operator set"],
     ["weights outside the folder", external("../../etc/passwd"), {}, "plain path"],
+    ["weights that leave the folder on the way", external("weights/../../x"), {}, "plain path"],
     ["weights at an absolute path", external("/etc/passwd"), {}, "plain path"],
   ])("%s", (_, changes, model, reason) => {
     expect(refusal(changes, model)).toContain(reason);

@@ -59,6 +59,7 @@ export function createRegistry({ dataDir, builtInDir, reference }: RegistryOptio
   const registered = join(dataDir, "models");
   const models = new Map<ModelKey, RegisteredModel>();
   const inProgress = new Set<ModelKey>();
+  const equations = new Map<string, OnnxGraph["equations"]>();
   /** In order of last use. */
   const works = new Map<string, bigint>();
 
@@ -92,6 +93,16 @@ export function createRegistry({ dataDir, builtInDir, reference }: RegistryOptio
     }
   }
 
+  /** Read once per model: the file may be large, the equations never are. */
+  async function equationsOf({ key, graphPath }: ModelFiles): Promise<Result<OnnxGraph["equations"], TabgridError>> {
+    const known = equations.get(key);
+    if (known) return ok(known);
+    const graph = readOnnx(await readFile(graphPath));
+    if (!graph.ok) return graph;
+    equations.set(key, graph.value.equations);
+    return ok(graph.value.equations);
+  }
+
   async function countByTrace(
     model: RegisteredModel,
     inputs: readonly Tensor[],
@@ -104,13 +115,13 @@ export function createRegistry({ dataDir, builtInDir, reference }: RegistryOptio
       works.set(key, known);
       return ok(known);
     }
-    const graph = readOnnx(await readFile(files.graphPath));
-    if (!graph.ok) return graph;
+    const einsum = await equationsOf(files);
+    if (!einsum.ok) return einsum;
     const trace = await reference.trace(files, inputs, TRACE_MS);
     if (!trace.ok) {
       return err(failure("execution-failed", `the work of these shapes could not be counted: ${trace.error.message}`));
     }
-    const work = countWork(trace.value, graph.value.equations);
+    const work = countWork(trace.value, einsum.value);
     works.set(key, work);
     if (works.size > WORKS_REMEMBERED) works.delete(works.keys().next().value as string);
     return ok(work);
