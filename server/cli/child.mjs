@@ -25,6 +25,17 @@ for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
   process.on(signal, () => stop(signal));
 }
 
+// npm hands a signal to the shell between us alone, which ends without passing it on: then our parent changes.
+if (process.env.npm_lifecycle_event) {
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    stop("SIGTERM");
+  }, 200);
+  watch.unref();
+}
+
 /** @param {NodeJS.Signals} signal */
 function stop(signal) {
   if (stopping) {
