@@ -1,5 +1,8 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { inferenceErrorSchema, openAiErrorSchema, problemSchema, readinessSchema } from "../../shared/api.ts";
+import { errorCodes } from "../../shared/errors.ts";
 import { bearer, keys, mixedRequest, startApi, type TestApi } from "./scripted-gateway.ts";
 
 let api: TestApi;
@@ -163,6 +166,15 @@ describe("the API's own description", () => {
       "account",
       "task",
     ]);
+  });
+
+  it("is told in docs/api.md, endpoint by endpoint and error by error", async () => {
+    const text = readFileSync(join(import.meta.dirname, "../../docs/api.md"), "utf8");
+    const { paths } = await (await api.fetch("/openapi.json")).json();
+    const optional = "[/versions/{version}]";
+    const told = text.replaceAll(optional, "") + text.replaceAll(optional, "/versions/{version}");
+    expect(Object.keys(paths).filter((path) => !told.includes(`\`${path}\``))).toEqual([]);
+    expect(Object.keys(errorCodes).filter((code) => !text.includes(`\`${code}\``))).toEqual([]);
   });
 
   it("is a page without scripts", async () => {

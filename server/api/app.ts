@@ -34,6 +34,8 @@ export function createApi({ gateway, keys, config }: { gateway: Gateway; keys: K
   app.disable("x-powered-by");
   app.set("trust proxy", config.trustProxy);
   app.set("query parser", "simple");
+  // Files bring their own; hashing every answer would only cost.
+  app.disable("etag");
   app.use((_request, response, next) => {
     response.set("x-request-id", `req_${randomBytes(16).toString("base64url")}`);
     next();

@@ -28,7 +28,6 @@ function sendError(response: Response, path: string, error: TabgridError, status
   }
   // OpenAI's clients repeat every 409, also where it can only fail again.
   if (status === 409) response.set("x-should-retry", "false");
-  response.removeHeader("etag");
   response.removeHeader("location");
   response.set("cache-control", "no-store").status(status);
   if (isUnder(path, "/v2")) {

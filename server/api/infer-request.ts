@@ -36,7 +36,7 @@ export function decodeInfer(
   const parameters = checked.value.parameters ?? {};
   const deadline = checkDeadline(parameters.deadline_ms);
   if (!deadline.ok) return deadline;
-  const inputs = readInputs(checked.value, body.subarray(jsonBytes.value), jsonBytes.value);
+  const inputs = readInputs(checked.value, body.subarray(jsonBytes.value));
   if (!inputs.ok) return inputs;
   const problem = checkInputs(inputs.value, manifest);
   if (!problem.ok) return problem;
@@ -81,7 +81,7 @@ function checkDeadline(deadlineMs: number | undefined): Result<number | null, Ta
   return fault("value-out-of-range", field, `at most ${limits.deadlineMaxMs}`, String(deadlineMs));
 }
 
-function readInputs({ inputs }: InferBody, binary: Uint8Array, jsonBytes: number): Result<Tensor[], TabgridError> {
+function readInputs({ inputs }: InferBody, binary: Uint8Array): Result<Tensor[], TabgridError> {
   const tensors: Tensor[] = [];
   let at = 0;
   for (const [index, { name, datatype, shape, data, parameters }] of inputs.entries()) {
@@ -92,7 +92,7 @@ function readInputs({ inputs }: InferBody, binary: Uint8Array, jsonBytes: number
       if (data === undefined) {
         return fault("invalid-request", `${field}.data`, "elements, or parameters.binary_data_size", "neither");
       }
-      const bytes = elementsToBytes({ dtype, shape }, data, `${field}.data`, jsonBytes);
+      const bytes = elementsToBytes({ dtype, shape }, data, `${field}.data`);
       if (!bytes.ok) return bytes;
       tensors.push({ name, dtype, shape, data: bytes.value });
       continue;

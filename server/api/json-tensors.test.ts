@@ -48,7 +48,7 @@ describe("elements as JSON", () => {
         const flat: unknown[] = is64 ? Array.from(view as BigInt64Array, String) : JSON.parse(text);
         const ways = shape.length > 0 && elementCount(shape) > 0 ? [flat, nest(flat, shape)] : [flat];
         for (const elements of ways) {
-          const read = elementsToBytes({ dtype, shape }, elements, "data", 1e6);
+          const read = elementsToBytes({ dtype, shape }, elements, "data");
           expect(read.ok && Buffer.from(read.value).toString("hex")).toBe(Buffer.from(data).toString("hex"));
         }
         if (is64) expect(text).toBe(`[${flat.join(",")}]`);
@@ -60,7 +60,7 @@ describe("elements as JSON", () => {
   it("never throw, whatever is sent", () => {
     fc.assert(
       fc.property(fc.constantFrom(...dtypeNames), shapes, fc.jsonValue(), (dtype, shape, elements) => {
-        const read = elementsToBytes({ dtype, shape }, elements, "data", 1e6);
+        const read = elementsToBytes({ dtype, shape }, elements, "data");
         if (!read.ok) expect(read.error.field).toMatch(/^data/);
         else expect(read.value.byteLength).toBe(elementCount(shape) * dtypes[dtype]);
       }),
@@ -82,7 +82,7 @@ describe("elements as JSON", () => {
     };
     for (const [dtype, [low, high]] of Object.entries(edges) as [Dtype, [bigint, bigint]][]) {
       const element = (value: bigint) => (dtypes[dtype] === 8 ? String(value) : Number(value));
-      const read = (value: bigint) => elementsToBytes({ dtype, shape: [1] }, [element(value)], "data", 100);
+      const read = (value: bigint) => elementsToBytes({ dtype, shape: [1] }, [element(value)], "data");
       expect([low, high, low - 1n, high + 1n].map((value) => read(value).ok)).toEqual([true, true, false, false]);
     }
   });

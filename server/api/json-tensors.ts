@@ -22,21 +22,17 @@ const integerRanges: Partial<Record<Dtype, readonly [bigint, bigint]>> = {
   int64: [-(2n ** 63n), 2n ** 63n - 1n],
 };
 
-/** `bodyBytes` bounds what is allocated: an element takes a byte of JSON at least. */
+/** Nothing is allocated by `shape` before as many elements are there. */
 export function elementsToBytes(
   { dtype, shape }: Pick<Tensor, "dtype" | "shape">,
   elements: unknown,
   field: string,
-  bodyBytes: number,
 ): Result<Uint8Array, TabgridError> {
   if (dtype === "float16") {
     return fault("wrong-dtype", field, "FP16 in binary, with parameters.binary_data_size", "JSON");
   }
   if (!Array.isArray(elements)) return fault("invalid-request", field, "an array", describe(elements));
   const count = elementCount(shape);
-  if (count > bodyBytes) {
-    return fault("wrong-byte-count", field, `${count} elements for [${shape.join(",")}]`, "a body too short for them");
-  }
   const flat = Array.isArray(elements[0]) ? flatten(elements, shape, field) : ok(elements);
   if (!flat.ok) return flat;
   if (flat.value.length !== count) {
