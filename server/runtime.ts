@@ -12,10 +12,13 @@ import type { CheckDone, HubEffect, HubEvent, Standing, TaskOutcome, TaskSpec, V
 import { step } from "./core/hub.ts";
 import type { HubState } from "./core/state.ts";
 import type { TaskState } from "./core/task.ts";
+import { heldPayOwner } from "./economy/accounts.ts";
 import { expireHold, voidHold } from "./economy/holds.ts";
 import type { Sha256, Transfer } from "./economy/ledger.ts";
+import { payPoolWork } from "./economy/pool-work.ts";
 import { receiptBatch, receiptLeaf } from "./economy/receipts.ts";
 import { commonsRevenue, type PayLine, settle } from "./economy/revenue.ts";
+import { revise } from "./revisions.ts";
 import type { MinerEffect } from "./sockets/miners.ts";
 import type { Batch, Store, TaskRecord } from "./store/store.ts";
 
@@ -51,6 +54,8 @@ export interface Change {
   at: Millis;
   tasks: ReadonlySet<LiveTask>;
   settled: readonly CheckDone[];
+  /** Delivered answers that turned out wrong. */
+  revised: readonly Extract<HubEffect, { kind: "receipt-revised" }>[];
   transfers: readonly Transfer[];
   pay: ReadonlyMap<OwnerId, readonly WorkLine[]>;
   standings: readonly Standing[];
@@ -174,7 +179,18 @@ export class Runtime {
     if (events.length === 0) return;
     const { effects, wakeAt } = step(this.#options.state, events, this.#options.rng);
     const { batch, change } = this.#durable(effects);
-    if (batch) await this.#options.store.commit(batch);
+    const revision = await revise(effects, this.#options.store, this.#pool);
+    if (revision) {
+      this.#pool += revision.poolGain;
+      change.transfers = [...change.transfers, ...revision.transfers];
+      await this.#options.store.commit({
+        ...batch,
+        tasks: [...(batch?.tasks ?? []), ...revision.tasks],
+        transfers: change.transfers,
+        audit: revision.audit,
+      });
+    } else if (batch) await this.#options.store.commit(batch);
+    this.#reportFunds(change.transfers);
     this.#send(effects);
     for (const task of change.tasks) if (ended.has(task.state)) this.live.delete(task.spec.task);
     for (const observer of this.observers) observer.committed(change);
@@ -189,6 +205,7 @@ export class Runtime {
     const standings = new Map<OwnerId, Standing>();
     const changed = new Set<LiveTask>();
     const facts: CheckDone[] = [];
+    const revised: Change["revised"][number][] = [];
     const pay = new Map<OwnerId, WorkLine[]>();
     const addPay = (owner: OwnerId, line: WorkLine) => pay.set(owner, [...(pay.get(owner) ?? []), line]);
     let referenceRuns = 0;
@@ -224,6 +241,19 @@ export class Runtime {
           }
           break;
         }
+        case "pool-work": {
+          const payment = payPoolWork(effect.fact, commonsRevenue, this.#pool);
+          assert(payment.ok, "a published model's shares are valid");
+          this.#pool += payment.value.poolGain;
+          if (payment.value.transfer) transfers.push(payment.value.transfer);
+          for (const { owner, amount, ...line } of payment.value.pay) {
+            addPay(owner, { ...line, model: effect.fact.model, at, amount: amount.toString() });
+          }
+          break;
+        }
+        case "receipt-revised":
+          revised.push(effect);
+          break;
         case "work": {
           const { assignment, model, role, outcome, reason } = effect;
           addPay(effect.owner, { assignment, model, role, at, outcome, amount: "0", reason });
@@ -246,7 +276,8 @@ export class Runtime {
       at,
       tasks: changed,
       settled: facts,
-      transfers,
+      revised,
+      transfers: transfers as readonly Transfer[],
       pay,
       standings: [...standings.values()],
       referenceRuns,
@@ -255,6 +286,19 @@ export class Runtime {
     const batch: Batch = { tasks: records, transfers, standings: change.standings };
     if (leaves.length > 0) batch.receipts = receiptBatch(leaves, at, this.#options.sign, sha256);
     return { batch, change };
+  }
+
+  /** The core weighs what an owner would lose: it is told of every change of held pay. */
+  #reportFunds(transfers: readonly Transfer[]): void {
+    const gains = new Map<OwnerId, Nano>();
+    for (const { legs } of transfers) {
+      for (const { account, amount } of legs) {
+        const owner = heldPayOwner(account);
+        if (owner) gains.set(owner, (gains.get(owner) ?? 0n) + amount);
+      }
+    }
+    const at = this.#options.clock.now();
+    for (const [owner, amount] of gains) this.report({ kind: "owner.paid", at, owner, amount });
   }
 
   #settle(fact: CheckDone): { transfer: Transfer; lines: PayLine[] } {

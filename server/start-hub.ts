@@ -23,6 +23,7 @@ import { voidHold } from "./economy/holds.ts";
 import { createGateway } from "./hub-gateway.ts";
 import { createReferenceNode, type ReferenceNode } from "./reference/node.ts";
 import { createRegistry } from "./registry.ts";
+import { quarantinedGrounds } from "./revisions.ts";
 import { Runtime } from "./runtime.ts";
 import { BlobStore } from "./sockets/blobs.ts";
 import { ConsoleFeed } from "./sockets/console.ts";
@@ -145,6 +146,8 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
       };
       await store.commit({ miners: [identity] });
       await earnings.open(owner);
+      const held = await store.account(accounts.minerHeld(owner));
+      runtime.report({ kind: "owner.funds", at, owner, atRisk: held?.balance ?? 0n });
       return store.standing(owner);
     },
     goldenInputs: (model) => registry.get(model)?.golden.map((vector) => vector.inputs) ?? [],
@@ -190,6 +193,9 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
   const hubKeyText = Buffer.from(hubKey.publicKey).toString("base64url");
   const gateway = createGateway({ ...gatewayParts, sockets, hubKey: hubKeyText });
   for (const model of models) gateway.publish(model);
+  for (const ground of await quarantinedGrounds(store)) {
+    runtime.report({ kind: "class.ruled", at: clock.now(), ground, quarantined: true });
+  }
   const app = createApi({
     gateway,
     keys,

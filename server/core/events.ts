@@ -126,8 +126,6 @@ export type HubEvent =
       device: Device;
       slots: number;
       standing: Standing | null;
-      /** Collateral and held pay of the owner, where it is known already. */
-      atRisk?: Nano;
     }
   | {
       kind: "miner.status";
@@ -180,7 +178,8 @@ export type HubEvent =
   | { kind: "chain.signed"; at: Millis; session: SessionId; seq: number }
   | { kind: "reference.done"; at: Millis; task: TaskId; outputs: Tensor[]; commitment: string; runMs: number }
   | { kind: "reference.failed"; at: Millis; task: TaskId; reason: string }
-  /** Held pay of an owner grew, or an overturn took some back. */
+  /** What an owner would lose by cheating, collateral and held pay; and by how much that changed since. */
+  | { kind: "owner.funds"; at: Millis; owner: OwnerId; atRisk: Nano }
   | { kind: "owner.paid"; at: Millis; owner: OwnerId; amount: Nano }
   /** A reviewer ruled; the standing comes from the store where the owner is not here. */
   | {

@@ -86,6 +86,9 @@ function apply(step: Step, event: HubEvent): void {
       return referenceDone(step, event);
     case "reference.failed":
       return referenceFailed(step, event);
+    case "owner.funds":
+      step.state.roster.atRisk.set(event.owner, event.atRisk);
+      return;
     case "owner.paid":
       return paid(step, event);
     case "case.decided":
@@ -144,7 +147,6 @@ function join(step: Step, event: EventOf<"miner.joined">): void {
   const { roster } = state;
   const standing = roster.standings.get(event.owner) ?? event.standing ?? freshStanding(event.owner, now);
   roster.standings.set(event.owner, standing);
-  if (event.atRisk !== undefined) roster.atRisk.set(event.owner, event.atRisk);
   const session: MinerSession = {
     id: event.session,
     miner: event.miner,

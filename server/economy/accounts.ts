@@ -48,6 +48,10 @@ export const accounts = {
   issuer: id("issuer"),
 };
 
+/** Whose held pay the account is; null for every other account. */
+export const heldPayOwner = (account: AccountId): OwnerId | null =>
+  account.startsWith("miner:") && account.endsWith(":held") ? (account.slice(6, -5) as OwnerId) : null;
+
 const kindOf = (account: AccountId) => {
   const end = account.indexOf(":");
   const kind = kinds[end < 0 ? account : account.slice(0, end)];

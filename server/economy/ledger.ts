@@ -8,7 +8,19 @@ import { assetOf } from "./accounts.ts";
  * Double entry (../shared/money.md, "Ledger"): money only moves in transfers, whose legs sum to zero per asset. Every hub
  * keeps one chain of transfers; a link hashes the one before it, so that no past entry can change unseen.
  */
-export type TransferKind = "grant" | "hold" | "settle" | "void" | "expire";
+export type TransferKind =
+  | "grant"
+  | "hold"
+  | "settle"
+  | "void"
+  | "expire"
+  /** Reverses a settlement. */
+  | "overturn"
+  /** The verification pool pays work that the hub ordered. */
+  | "pool-work"
+  /** A decided case. */
+  | "slash"
+  | "interest";
 
 export interface Leg {
   account: AccountId;

@@ -1,0 +1,55 @@
+import type { AccountId } from "../../shared/ids.ts";
+import type { Nano } from "../../shared/money.ts";
+import { assert } from "../../shared/result.ts";
+import type { Overturn } from "../core/events.ts";
+import { accounts } from "./accounts.ts";
+import { legsOf, type Transfer } from "./ledger.ts";
+
+/**
+ * A settled answer was refuted: every posting of its settlement is reversed and the customer has the whole price back.
+ * Only the pay of this very task is taken from its miner: an overturn is no punishment (../shared/policy.md, "Verdicts and
+ * overturns"). What a party no longer holds comes from the verification pool, the domain's treasury and the foundation, in
+ * this order (../shared/money.md, "Collateral").
+ */
+export interface Reversal {
+  transfer: Transfer | null;
+  /** What nobody could cover: the customer's claim. */
+  claim: Nano;
+}
+
+export function overturn(
+  fact: Overturn,
+  settlement: Transfer,
+  balanceOf: (account: AccountId) => Nano,
+  domain: string,
+): Reversal {
+  assert(settlement.id === `settle:${fact.task}`, `${settlement.id} does not settle ${fact.task}`);
+  const gains = new Map<AccountId, Nano>();
+  const take = (account: AccountId, wanted: Nano): Nano => {
+    const left = balanceOf(account) + (gains.get(account) ?? 0n);
+    const taken = wanted < left ? wanted : left > 0n ? left : 0n;
+    gains.set(account, (gains.get(account) ?? 0n) - taken);
+    return taken;
+  };
+  const payer = accounts.customerHeld(fact.customer);
+  let back = 0n;
+  for (const { account, amount } of settlement.legs) {
+    if (account === payer) assert(amount === -fact.price, `${fact.task} was settled for another price`);
+    else if (amount > 0n) back += take(account, amount);
+    else {
+      // The pool had paid a check out of its own: it has that back.
+      gains.set(account, (gains.get(account) ?? 0n) - amount);
+      back += amount;
+    }
+  }
+  for (const account of [accounts.pool(domain), accounts.domain(domain), accounts.foundation]) {
+    if (back < fact.price) back += take(account, fact.price - back);
+  }
+  gains.set(accounts.customer(fact.customer), back);
+  const legs = legsOf(gains);
+  const { task, at } = fact;
+  return {
+    transfer: legs.length > 0 ? { id: `overturn:${task}`, kind: "overturn", at, task, legs } : null,
+    claim: fact.price - back,
+  };
+}
