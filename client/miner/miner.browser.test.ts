@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import {
   createHash,
   createHmac,
@@ -45,7 +46,7 @@ import { defaultSettings } from "./contract.ts";
  * are the test's.
  */
 const root = join(import.meta.dirname, "../..");
-const model = readFileSync(join(root, "models/digits/model.onnx"));
+const digits = readFileSync(join(root, "models/digits/model.onnx"));
 const KEY = "digits@1";
 const WORK_MS = 60_000;
 
@@ -58,26 +59,42 @@ const base64url = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64url"
 const publicKeyOf = (crv: "Ed25519" | "X25519", raw: Uint8Array) =>
   createPublicKey({ key: { kty: "OKP", crv, x: base64url(raw) }, format: "jwk" });
 
-const manifest = manifestSchema.parse({
-  schema: 1,
-  id: "digits",
-  version: "1",
-  title: "Digits",
-  description: "",
-  task: "tensor",
-  dtype: "fp32",
-  opset: 14,
-  files: [{ path: "model.onnx", role: "graph", sha256: sha256(model).toString("hex"), bytes: model.byteLength }],
-  inputs: [{ name: "image", dtype: "float32", shape: ["batch_size", 1, 28, 28] }],
-  outputs: [{ name: "logits", dtype: "float32", shape: ["batch_size", 10] }],
-  batch: { limit: 32, dimension: "batch_size", rowsIndependent: true },
-  comparator: { kind: "label", output: "logits", tau: 1e-3 },
-  work: { kind: "affine", base: 0, perRow: 1_000_000 },
-  memoryBytes: 64 * 1024 * 1024,
-  licence: "Apache-2.0",
-  creator: "tabgrid",
-  royaltyBasisPoints: 0,
-});
+/** Protobuf by hand: one node, `y = op(x)`, float32, of any shape. */
+function oneNodeModel(op: string): Uint8Array {
+  const field = (tag: number, value: Uint8Array) => [(tag << 3) | 2, value.length, ...value];
+  const text = (tag: number, value: string) => field(tag, new TextEncoder().encode(value));
+  const message = (...fields: number[][]) => Uint8Array.from(fields.flat());
+  const tensor = message([1 << 3, 1], field(2, message(...[2, 1].map(() => field(1, text_("n"))))));
+  const value = (name: string) => message(text(1, name), field(2, message(field(1, tensor))));
+  const node = message(text(1, "x"), text(2, "y"), text(4, op));
+  const graph = message(field(1, node), text(2, "g"), field(11, value("x")), field(12, value("y")));
+  return message([1 << 3, 8], field(7, graph), field(8, message([2 << 3, 13])));
+}
+function text_(name: string): Uint8Array {
+  return Uint8Array.from([(2 << 3) | 2, name.length, ...new TextEncoder().encode(name)]);
+}
+
+const manifestOf = (file: Uint8Array) =>
+  manifestSchema.parse({
+    schema: 1,
+    id: "digits",
+    version: "1",
+    title: "Digits",
+    description: "",
+    task: "tensor",
+    dtype: "fp32",
+    opset: 14,
+    files: [{ path: "model.onnx", role: "graph", sha256: sha256(file).toString("hex"), bytes: file.byteLength }],
+    inputs: [{ name: "image", dtype: "float32", shape: ["batch_size", 1, 28, 28] }],
+    outputs: [{ name: "logits", dtype: "float32", shape: ["batch_size", 10] }],
+    batch: { limit: 32, dimension: "batch_size", rowsIndependent: true },
+    comparator: { kind: "label", output: "logits", tau: 1e-3 },
+    work: { kind: "affine", base: 0, perRow: 1_000_000 },
+    memoryBytes: 64 * 1024 * 1024,
+    licence: "Apache-2.0",
+    creator: "tabgrid",
+    royaltyBasisPoints: 0,
+  });
 
 /** A greyscale picture that depends on its number; `rows` of them. */
 function picture(number: number, rows = 1): Tensor {
@@ -186,7 +203,7 @@ class Connection {
   }
 
   prepare(vectors: Tensor[][] = [[picture(1)], [picture(2, 2)]]): void {
-    const base = `/models/${manifest.id}/${manifest.version}`;
+    const base = "/models/digits/1";
     this.socket.emit("prepare", {
       model: KEY,
       manifest: `${base}/manifest.json`,
@@ -222,7 +239,10 @@ class ScriptedHub {
   readonly blobs = new Map<string, Uint8Array>();
   readonly ranges: (string | undefined)[] = [];
   keep: string[] = [];
-  file: Uint8Array = model;
+  file: Uint8Array = digits;
+  manifest = manifestOf(digits);
+  /** Paths of the page that are not there. */
+  missing: RegExp | null = null;
   /** Cut the connection after so many bytes of the next download. */
   cutAfter: number | null = null;
   readonly #http: Server;
@@ -259,9 +279,10 @@ class ScriptedHub {
       request.on("end", () => this.faults.push(body));
       return void response.writeHead(204).end();
     }
-    if (pathname.endsWith("/manifest.json")) return void response.end(JSON.stringify(manifest));
+    if (pathname.endsWith("/manifest.json")) return void response.end(JSON.stringify(this.manifest));
     if (pathname.startsWith("/models/")) return this.#serveModel(request, response);
     if (pathname.startsWith("/miner/blobs/")) return this.#serveBlob(pathname.slice(13), request, response);
+    if (this.missing?.test(pathname)) return void response.writeHead(404).end();
     const file = pathname === "/" ? "/contribute/index.html" : pathname;
     response.setHeader("content-type", contents[extname(file)] ?? "application/octet-stream");
     createReadStream(join(folder, file))
@@ -325,7 +346,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "tabgrid-page-"));
   const build_ = { outDir: folder, emptyOutDir: true, reportCompressedSize: false };
   await build({ configFile: join(root, "vite.config.ts"), logLevel: "warn", build: build_ });
-  reference = await ort.InferenceSession.create(model);
+  reference = await ort.InferenceSession.create(digits);
   const executablePath = findChromium();
   browser = await puppeteer.launch({
     ...(executablePath ? { executablePath } : {}),
@@ -400,7 +421,7 @@ describe("a miner in a tab, on WASM", () => {
     await until("the chain's signature", () => connection.signed === 3);
     const view = await until("the view", async () => (await viewOf(page))?.completed === 3 && viewOf(page));
     expect(view).toMatchObject({ state: "ready", completed: 3, failed: 0, hub: { connected: true } });
-    expect(view.models).toMatchObject([{ key: KEY, title: "Digits", state: "admitted", bytesDone: model.byteLength }]);
+    expect(view.models).toMatchObject([{ key: KEY, title: "Digits", state: "admitted", bytesDone: digits.byteLength }]);
   });
 
   it("answers for each item by itself when one of a message is wrong", async () => {
@@ -419,20 +440,38 @@ describe("a miner in a tab, on WASM", () => {
   });
 
   it("carries large tensors as blobs, both ways", async () => {
+    hub.file = oneNodeModel("Neg");
+    hub.manifest = manifestOf(hub.file);
     const page = await openPage();
     const connection = await start(page);
-    connection.prepare();
+    connection.prepare([[tensorOf("x", "float32", [1, 2], Float32Array.of(1, 2))]]);
     await until("prepared", () => connection.said.prepared.length);
-    const rows = 25_000; // 1 MB of logits, 78 MB of pixels
-    const large = picture(6, rows);
+    const values = Float32Array.from({ length: 500_000 }, (_, i) => i);
+    const large = tensorOf("x", "float32", [500, 1000], values);
     const hash = sha256(large.data).toString("hex");
     hub.blobs.set(hash, large.data);
-    connection.assign({ a_1: [{ name: "image", dtype: "float32", shape: large.shape, blob: hash }] });
+    connection.assign({ a_1: [{ name: "x", dtype: "float32", shape: large.shape, blob: hash }] });
     await until("the result", () => connection.results.length);
+    expect(connection.said.result[0]?.items[0]?.outputs[0]?.data).toBeUndefined();
     expect(hub.blobs.size).toBe(2);
-    expect(logitsOf(connection.result("a_1")?.outputs ?? []).slice(0, 10)).toEqual(
-      (await expectedLogits(picture(6))).slice(0, 10),
-    );
+    const output = connection.result("a_1")?.outputs[0]?.data as Uint8Array;
+    expect(new Float32Array(Uint8Array.from(output).buffer)).toEqual(values.map((value) => -value));
+  });
+
+  it("does not take what is not finite for a result", async () => {
+    hub.file = oneNodeModel("Log");
+    hub.manifest = manifestOf(hub.file);
+    const page = await openPage();
+    const connection = await start(page);
+    connection.prepare([[tensorOf("x", "float32", [1, 2], Float32Array.of(1, 2))]]);
+    await until("prepared", () => connection.said.prepared.length);
+    connection.assign({
+      a_1: [wire(tensorOf("x", "float32", [1, 2], Float32Array.of(-1, 1)))],
+      a_2: [wire(tensorOf("x", "float32", [1, 2], Float32Array.of(1, 3)))],
+    });
+    await until("a failure and a result", () => connection.said.failed.length && connection.results.length);
+    expect(connection.said.failed).toMatchObject([{ assignments: ["a_1"], fault: "run-failed" }]);
+    expect(connection.said.failed[0]?.message).toContain("not finite: y");
   });
 
   it("hands work back at pause and takes it again after resume", async () => {
@@ -501,7 +540,7 @@ describe("a miner in a tab, on WASM", () => {
   });
 
   it("refuses a file of another hash", async () => {
-    hub.file = model.map((byte, i) => (i === 100_000 ? byte ^ 1 : byte));
+    hub.file = digits.map((byte, i) => (i === 100_000 ? byte ^ 1 : byte));
     const page = await openPage();
     const connection = await start(page);
     connection.prepare();
@@ -509,7 +548,7 @@ describe("a miner in a tab, on WASM", () => {
     expect(connection.said.prepareFailed).toMatchObject([{ model: KEY, fault: "load-failed" }]);
     expect(connection.said.prepareFailed[0]?.message).toContain("expected SHA-256");
     // The damaged file is not kept: the next try begins anew and passes.
-    hub.file = model;
+    hub.file = digits;
     connection.prepare();
     await until("prepared", () => connection.said.prepared.length);
   });
@@ -549,6 +588,44 @@ describe("a miner in a tab, on WebGPU", () => {
     expect((await viewOf(page))?.deviceNote).toBeNull();
   });
 
+  it("falls back to WASM for a model that WebGPU cannot load, with a note, where the settings allow", async () => {
+    hub.missing = /jspi.*wasm/;
+    const page = await openPage();
+    const connection = await start(page, { runtime: "software" });
+    connection.prepare();
+    await until("prepared", () => connection.said.prepared.length);
+    expect(logitsOf(connection.said.prepared[0]?.outputs[0] ?? [])).toEqual(await expectedLogits(picture(1)));
+    const view = await until("the note", async () => (await viewOf(page))?.deviceNote && viewOf(page));
+    expect(view.deviceNote).toContain("Digits runs on the processor");
+    await page.evaluate((settings) => globalThis.tabgridMiner?.configure(settings), {
+      ...defaultSettings,
+      runtime: "software" as const,
+      wasmFallback: false,
+    });
+    const strict = await until("a new hello", () => hub.connections.slice(1).find(({ hello }) => hello));
+    strict.prepare();
+    await until("the refusal", () => strict.said.prepareFailed.length);
+    expect(strict.said.prepareFailed).toMatchObject([{ model: KEY, fault: "load-failed" }]);
+  });
+
+  it("reports a lost device as a failure, and computes again on a new one", async () => {
+    const page = await openPage();
+    const connection = await start(page, { runtime: "software", wasmFallback: false });
+    connection.prepare();
+    await until("prepared", () => connection.said.prepared.length);
+    const crash = await browser.newPage();
+    await crash.goto("chrome://gpucrash").catch(() => undefined); // it never answers
+    await crash.close();
+    connection.assign({ a_1: [wire(picture(3))] });
+    await until("the failure", () => connection.said.failed.length);
+    expect(connection.said.failed).toMatchObject([{ assignments: ["a_1"], fault: "device-lost" }]);
+    connection.assign({ a_2: [wire(picture(3))] });
+    await until("a result", () => connection.result("a_2"));
+    const expected = await expectedLogits(picture(3));
+    const got = logitsOf(connection.result("a_2")?.outputs ?? []);
+    for (const [i, value] of expected.entries()) expect(Math.abs((got[i] as number) - value)).toBeLessThan(1e-4);
+  });
+
   it("falls back to WASM with a note where the adapter is software, and fails where that is not allowed", async () => {
     const page = await openPage();
     const connection = await start(page, { runtime: "webgpu" });
@@ -562,5 +639,46 @@ describe("a miner in a tab, on WebGPU", () => {
     });
     const failed = await until("failed", async () => (await viewOf(page))?.state === "failed" && viewOf(page));
     expect(failed.why).toContain("software");
+  });
+});
+
+describe("npm run miner", () => {
+  it("mines without a screen, keeps its identity, and finishes on Ctrl-C", async () => {
+    const profile = mkdtempSync(join(tmpdir(), "tabgrid-profile-"));
+    const run = () => {
+      const script = join(root, "server/cli/miner.ts");
+      const args = [script, "--hub", hub.origin, "--profile", profile, "--runtime", "wasm", "--slots", "2"];
+      const child = spawn(join(root, "node_modules/.bin/node"), args, { cwd: root });
+      const output = { text: "" };
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.on("data", (chunk) => {
+          output.text += chunk;
+        });
+      }
+      const ended = new Promise<number | null>((resolve) => child.on("exit", resolve));
+      return { child, output, ended };
+    };
+    const keys: Uint8Array[] = [];
+    for (const round of [1, 2]) {
+      const before = hub.connections.length;
+      const { child, output, ended } = run();
+      const connection = await until("a hello", () => hub.connections.slice(before).find(({ hello }) => hello));
+      keys.push((connection.hello as Hello).publicKey);
+      expect(connection.hello).toMatchObject({ slots: 2, device: { runtime: "wasm" } });
+      connection.prepare();
+      await until("prepared", () => connection.said.prepared.length);
+      connection.assign({ [`a_${round}`]: [wire(picture(round))] });
+      await until("the result", () => connection.results.length);
+      await until("its report", () => output.text.includes("digits@1: admitted."));
+      child.kill("SIGINT");
+      expect(await ended).toBe(0);
+      expect(output.text).toContain("State: mining.");
+      expect(output.text).toContain("1 tasks done; 0.000000000 USDC available");
+      expect(output.text.trimEnd()).toMatch(/Stopped\.$/);
+      expect(connection.signed).toBe(1);
+    }
+    expect(keys[1]).toEqual(keys[0]);
+    expect(hub.ranges).toHaveLength(1);
+    rmSync(profile, { recursive: true, force: true });
   });
 });
