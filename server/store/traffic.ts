@@ -1,11 +1,4 @@
-import {
-  type CustomerId,
-  type MinerId,
-  type ModelKey,
-  type OwnerId,
-  receiptOf,
-  type TaskId,
-} from "../../shared/ids.ts";
+import { type CustomerId, type MinerId, type ModelKey, type OwnerId, receiptOf } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import type { VerdictBasis } from "../core/events.ts";
 import { receiptBatch, receiptLeaf } from "../economy/receipts.ts";
@@ -13,6 +6,7 @@ import { commonsRevenue, settle } from "../economy/revenue.ts";
 import type { VerifiedTask } from "../economy/verified-task.ts";
 import { sha256 } from "./sha256.ts";
 import type { Batch, HoldRequest, Store, TaskRecord } from "./store.ts";
+import { newTaskId } from "./task-id.ts";
 
 /** What a hub would write, made up: for the store's tests and its benchmark. `run` keeps the task ids of runs apart. */
 export class Traffic {
@@ -33,11 +27,9 @@ export class Traffic {
   requests(count: number, amount: Nano = 2_000n): HoldRequest[] {
     return Array.from({ length: count }, () => {
       const number = ++this.#tasks;
-      // Spread over the key space as the hub's random ids are.
-      const task = `t_${Buffer.from(sha256(`${this.#run}:${number}`))
-        .toString("base64url")
-        .slice(0, 22)}` as TaskId;
-      return { task, customer: this.customers[number % 3] as CustomerId, amount, at: 1_000 + number };
+      const at = 1_000 + number;
+      const task = newTaskId(at, sha256(`${this.#run}:${number}`));
+      return { task, customer: this.customers[number % 3] as CustomerId, amount, at };
     });
   }
 
