@@ -2,10 +2,13 @@
  * Runs other programs and passes signals on. Every command of package.json goes through here, before anything is
  * installed and on Node 20 too: only `node:` imports.
  *
- * Running: children end by themselves. First signal: it is forwarded once to every child, and nothing more is started.
- * A second signal, a second later or more (npm repeats what the terminal has sent already), or the end of the grace:
- * the children are killed. When the last one has ended, this process ends with its exit code, or 128 + the signal's
+ * Running: children end by themselves. First signal: nothing more is started, and every child is to end; those that do not
+ * within their grace are killed. A second signal a second later or more kills them at once (npm repeats at once what the
+ * terminal has sent). When the last one has ended, this process ends with its exit code, or with 128 + the signal's
  * number where it was set-up that was interrupted.
+ *
+ * A terminal sends Ctrl-C to all of us, and a program may take a second SIGINT for impatience: what is shown gets it from
+ * us only if it still runs a second later.
  */
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
@@ -16,7 +19,7 @@ const shownGraceMs = 5_000;
 const setUpGraceMs = 1_000;
 const repeatMs = 1_000;
 
-/** With the milliseconds that each is given to end after a signal. @type {Map<import("node:child_process").ChildProcess, number>} */
+/** @type {Map<import("node:child_process").ChildProcess, { isShown: boolean, graceMs: number }>} */
 const children = new Map();
 /** @type {{ signal: NodeJS.Signals, at: number } | null} */
 let stopping = null;
@@ -31,7 +34,7 @@ if (process.env.npm_lifecycle_event) {
   const watch = setInterval(() => {
     if (process.ppid === parent) return;
     clearInterval(watch);
-    stop("SIGTERM");
+    if (!stopping) stop("SIGTERM");
   }, 200);
   watch.unref();
 }
@@ -45,8 +48,9 @@ function stop(signal) {
   }
   stopping = { signal, at: Date.now() };
   if (children.size === 0) process.exit(exitCode(null, signal));
-  for (const [child, graceMs] of children) {
-    child.kill(signal);
+  for (const [child, { isShown, graceMs }] of children) {
+    if (isShown && signal === "SIGINT") setTimeout(() => child.kill(signal), repeatMs).unref();
+    else child.kill(signal);
     setTimeout(() => child.kill("SIGKILL"), graceMs).unref();
   }
 }
@@ -68,7 +72,7 @@ function exitCode(code, signal) {
 export function run(command, args, { show = false, cwd, env = process.env, timeoutMs, graceMs } = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, args, { cwd, env, stdio: show ? "inherit" : ["ignore", "pipe", "pipe"] });
-    children.set(child, graceMs ?? (show ? shownGraceMs : setUpGraceMs));
+    children.set(child, { isShown: show, graceMs: graceMs ?? (show ? shownGraceMs : setUpGraceMs) });
     const deadline = timeoutMs === undefined ? undefined : setTimeout(() => child.kill("SIGKILL"), timeoutMs);
     let output = "";
     for (const stream of [child.stdout, child.stderr]) {

@@ -23,6 +23,7 @@ function command(program: string, options: string) {
     process.exit(code);`;
   const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
     stdio: ["ignore", "pipe", "inherit"],
+    detached: true,
   });
   started.push(child);
   let output = "";
@@ -48,12 +49,21 @@ describe("a command", () => {
     expect(output).toMatch(/returned "(1\\n2|2\\n1)\\n"\n$/);
   });
 
-  it("forwards a signal once, though npm repeats what the terminal has sent, and ends as its program does", async () => {
-    const finish = "process.on('SIGINT', () => { console.log('signal'); setTimeout(() => process.exit(3), 100); });";
-    const { child, says, ended } = command(`${finish} console.log('up'); ${stays}`, shown);
+  const finish = (signal: string) =>
+    `process.on('${signal}', () => { console.log('signal'); setTimeout(() => process.exit(3), 100); }); console.log('up'); ${stays}`;
+
+  it.each(["SIGINT", "SIGTERM"] as const)("forwards %s once, and ends as its program does", async (signal) => {
+    const { child, says, ended } = command(finish(signal), shown);
     await says("up");
-    child.kill("SIGINT");
-    child.kill("SIGINT");
+    child.kill(signal);
+    child.kill(signal);
+    expect(await ended).toEqual({ code: 3, output: "started\nup\nsignal\n" });
+  });
+
+  it("does not repeat the Ctrl-C that a terminal sends to the whole group", async () => {
+    const { child, says, ended } = command(finish("SIGINT"), shown);
+    await says("up");
+    process.kill(-(child.pid as number), "SIGINT");
     expect(await ended).toEqual({ code: 3, output: "started\nup\nsignal\n" });
   });
 
