@@ -21,7 +21,7 @@ const RESPAWN_MS = 2_000;
 
 /**
  * The page's end of the session worker. The worker is started by the first call, and started again, with what was last
- * asked of it, when it dies. `?runtime=` and `?slots=` in the page's address override the settings.
+ * asked of it, when it dies. What the page's address says overrides the settings.
  */
 export function connectMiner(): MinerRemote {
   let worker: SupervisedWorker<MinerRemote> | null = null;

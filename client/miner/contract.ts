@@ -14,6 +14,8 @@ export interface MinerSettings {
   pauseWhenActive: boolean;
   /** Local hours in which work is allowed, [from, to); equal means always. */
   hours: [from: number, to: number];
+  /** Compute less while this page draws slowly; off where nobody looks at it. */
+  yieldToFrames: boolean;
   /** Disk the model cache may use. */
   diskBytes: number;
   /** Ask WebGPU first; `wasm` never touches the GPU. `software` also accepts the software adapter (for tests). */
@@ -29,6 +31,7 @@ export const defaultSettings: MinerSettings = {
   pauseOnMetered: true,
   pauseWhenActive: false,
   hours: [0, 0],
+  yieldToFrames: true,
   diskBytes: 4 * 1024 ** 3,
   runtime: "webgpu",
   wasmFallback: true,

@@ -13,6 +13,7 @@ const calm: PageSignals = {
 };
 const around = (signals: Partial<PageSignals> = {}, rest: Partial<Surroundings> = {}): Surroundings => ({
   signals: { ...calm, ...signals },
+  bestFrameMs: 16,
   pressure: null,
   hour: 12,
   ...rest,
@@ -21,7 +22,7 @@ const around = (signals: Partial<PageSignals> = {}, rest: Partial<Surroundings> 
 describe("may the miner compute?", () => {
   it("yes, when nothing speaks against it or nothing is known", () => {
     expect(govern(defaultSettings, around(), 1)).toEqual({ run: true, why: null, duty: 1 });
-    expect(govern(defaultSettings, { signals: null, pressure: null, hour: 0 }, 1).run).toBe(true);
+    expect(govern(defaultSettings, { signals: null, bestFrameMs: null, pressure: null, hour: 0 }, 1).run).toBe(true);
   });
 
   it.each([
@@ -60,6 +61,13 @@ describe("how much", () => {
     expect(govern(defaultSettings, around({ visible: false, frameMs: 400 }), 0.5).duty).toBeGreaterThan(0.5);
     expect(govern(defaultSettings, around({ visible: false }, { pressure: "critical" }), 0.5).duty).toBeLessThan(0.5);
     expect(govern(defaultSettings, around({}, { pressure: "serious" }), 0.5).duty).toBe(0.5);
+  });
+
+  it("takes a slow display for no slow page, and looks away where it is told to", () => {
+    const thirtyHertz = around({ frameMs: 33 }, { bestFrameMs: 33 });
+    expect(govern(defaultSettings, thirtyHertz, 1).duty).toBe(1);
+    expect(govern(defaultSettings, around({ frameMs: 60 }, { bestFrameMs: 33 }), 1).duty).toBeCloseTo(0.7);
+    expect(govern({ ...defaultSettings, yieldToFrames: false }, around({ frameMs: 60 }), 1).duty).toBe(1);
   });
 
   it("stays between a tenth and what the person allows", () => {

@@ -5,6 +5,8 @@ export type Pressure = "nominal" | "fair" | "serious" | "critical" | null;
 
 export interface Surroundings {
   signals: PageSignals | null;
+  /** The shortest frame time seen so far: a display of 30 Hz is not a slow page. */
+  bestFrameMs: number | null;
   pressure: Pressure;
   /** Local time, 0–23. */
   hour: number;
@@ -18,8 +20,9 @@ export interface Governed {
   duty: number;
 }
 
-/** A frame should take 17 ms; beyond this the person notices. */
+/** A frame should take 17 ms; beyond this, and half as long again as the display's own, the person notices. */
 const SLOW_FRAME_MS = 25;
+const SLOW_FRAME_RATIO = 1.5;
 const LEAST_DUTY = 0.1;
 const LOWER = 0.7;
 const RAISE = 0.02;
@@ -30,8 +33,10 @@ const RAISE = 0.02;
  */
 export function govern(settings: MinerSettings, around: Surroundings, dutyBefore: number): Governed {
   const why = whyNot(settings, around);
-  const frameMs = around.signals?.visible ? around.signals.frameMs : null;
-  const pressed = (frameMs !== null && frameMs > SLOW_FRAME_MS) || around.pressure === "critical";
+  const { signals, bestFrameMs } = around;
+  const frameMs = settings.yieldToFrames && signals?.visible ? signals.frameMs : null;
+  const slowMs = Math.max(SLOW_FRAME_MS, SLOW_FRAME_RATIO * (bestFrameMs ?? 0));
+  const pressed = (frameMs !== null && frameMs > slowMs) || around.pressure === "critical";
   const most = Math.min(1, Math.max(LEAST_DUTY, settings.duty));
   const steered = pressed ? dutyBefore * LOWER : around.pressure === "serious" ? dutyBefore : dutyBefore + RAISE;
   return { run: why === null, why, duty: Math.min(most, Math.max(LEAST_DUTY, steered)) };

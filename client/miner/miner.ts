@@ -39,6 +39,7 @@ export class Miner implements MinerRemote {
   #settings: MinerSettings = defaultSettings;
   #consented = false;
   #signals: PageSignals | null = null;
+  #bestFrameMs: number | null = null;
   #pressure: Pressure = null;
   #identity: Identity | null = null;
   #pool: Pool | null = null;
@@ -113,6 +114,7 @@ export class Miner implements MinerRemote {
 
   async signals(signals: PageSignals): Promise<void> {
     this.#signals = signals;
+    if (signals.frameMs !== null) this.#bestFrameMs = Math.min(this.#bestFrameMs ?? signals.frameMs, signals.frameMs);
     this.#govern();
   }
 
@@ -163,7 +165,12 @@ export class Miner implements MinerRemote {
 
   #govern(): void {
     const { run, why, duty } = this.#session.governor;
-    const around = { signals: this.#signals, pressure: this.#pressure, hour: new Date().getHours() };
+    const around = {
+      signals: this.#signals,
+      bestFrameMs: this.#bestFrameMs,
+      pressure: this.#pressure,
+      hour: new Date().getHours(),
+    };
     const governed = govern(this.#settings, around, duty);
     if (governed.run !== run || governed.why !== why || governed.duty !== duty) {
       this.#dispatch({ kind: "governed", ...governed });

@@ -3,9 +3,9 @@ import { defaultSettings } from "./contract.ts";
 import { settingsFromUrl } from "./settings-from-url.ts";
 
 describe("settings from the page's address", () => {
-  it("overrides runtime and slots", () => {
-    const settings = settingsFromUrl("?runtime=wasm&slots=3", defaultSettings);
-    expect(settings).toEqual({ ...defaultSettings, runtime: "wasm", slots: 3 });
+  it("overrides runtime, slots and the regard for frames", () => {
+    const settings = settingsFromUrl("?runtime=wasm&slots=3&frames=ignore", defaultSettings);
+    expect(settings).toEqual({ ...defaultSettings, runtime: "wasm", slots: 3, yieldToFrames: false });
   });
 
   it("forbids the fallback where WebGPU is asked for by name", () => {

@@ -4,8 +4,8 @@ import type { MinerSettings } from "./contract.ts";
 const runtimes: readonly string[] = ["webgpu", "wasm", "software"] satisfies MinerSettings["runtime"][];
 
 /**
- * `?runtime=webgpu|wasm|software` and `?slots=1..8` override the settings; anything else in the address is ignored. No
- * address starts the miner: that takes a person's press of Start.
+ * `?runtime=webgpu|wasm|software`, `?slots=1..8` and `?frames=ignore` (for pages that nobody looks at) override the
+ * settings; anything else in the address is ignored. No address starts the miner: that takes a person's press of Start.
  */
 export function settingsFromUrl(search: string, settings: MinerSettings): MinerSettings {
   const query = new URLSearchParams(search);
@@ -18,5 +18,6 @@ export function settingsFromUrl(search: string, settings: MinerSettings): MinerS
   }
   const slots = Number(query.get("slots"));
   if (Number.isInteger(slots) && slots >= 1 && slots <= limits.slotsMax) overridden.slots = slots;
+  if (query.get("frames") === "ignore") overridden.yieldToFrames = false;
   return overridden;
 }

@@ -106,7 +106,7 @@ function readOptions(config: Config): Result<Options, string> {
 /** Presses Start and tells what happens, until the signal or a state that only a person can leave. */
 async function mine(browser: Browser, options: Options, ending: AbortSignal): Promise<void> {
   const page = (await browser.pages())[0] ?? (await browser.newPage());
-  const address = new URL("/", options.hub);
+  const address = new URL("/?frames=ignore", options.hub);
   if (options.runtime) address.searchParams.set("runtime", options.runtime);
   if (options.slots) address.searchParams.set("slots", String(options.slots));
   if (address.protocol === "http:" && !["localhost", "127.0.0.1", "[::1]"].includes(address.hostname)) {
