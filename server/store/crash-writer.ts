@@ -11,7 +11,7 @@ const [config, run, size] = process.argv.slice(2) as [string, string, string];
 const store = await openStore(JSON.parse(config) as StoreConfig);
 await store.migrate();
 const traffic = new Traffic(run);
-if (!(await store.customer(traffic.customers[0] as never))) await traffic.addCustomers(store);
+if ((await store.counts()).accounts === 0) await traffic.addCustomers(store);
 await store.commit({ transfers: traffic.customers.map((customer) => grant(customer, 10n ** 12n, run, 1)) });
 for (let acknowledged = 0; ; acknowledged += Number(size)) {
   process.stdout.write(`${acknowledged}\n`);

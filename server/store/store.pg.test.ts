@@ -11,11 +11,10 @@ import { Traffic } from "./traffic.ts";
 /** DATABASE_URL, else a PostgreSQL of this machine that lets us in. */
 const candidates = process.env.DATABASE_URL
   ? [process.env.DATABASE_URL]
-  : [
-      "postgres:///test?host=/var/run/postgresql",
-      "postgres://postgres@127.0.0.1:5432/test",
-      "postgres://root@127.0.0.1:5432/test",
-    ];
+  : ["root", "postgres"].flatMap((user) => [
+      `postgres://${user}@localhost/test?host=/var/run/postgresql`,
+      `postgres://${user}@127.0.0.1:5432/test`,
+    ]);
 
 async function reachable(): Promise<{ url: string } | { reason: string }> {
   const reasons: string[] = [];

@@ -1,4 +1,11 @@
-import { type CustomerId, type MinerId, type ModelKey, type OwnerId, receiptOf } from "../../shared/ids.ts";
+import {
+  type AssignmentId,
+  type CustomerId,
+  type MinerId,
+  type ModelKey,
+  type OwnerId,
+  receiptOf,
+} from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import type { VerdictBasis } from "../core/events.ts";
 import { receiptBatch, receiptLeaf } from "../economy/receipts.ts";
@@ -59,7 +66,7 @@ export class Traffic {
     const miner = (role: "primary" | "check", shift: number) => {
       const number = (at * 7_919 + shift) % this.#miners;
       const [by, id] = [`own_${number}` as OwnerId, `m_${number}` as MinerId];
-      return { ...execution, by, miner: id, assignment: `a_${task.slice(2)}${shift}` as never, role };
+      return { ...execution, by, miner: id, assignment: `a_${task.slice(2)}${shift}` as AssignmentId, role };
     };
     return {
       task,
