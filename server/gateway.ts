@@ -128,6 +128,8 @@ export interface AccountView {
 export interface TransferView {
   /** Sequence in the hub's chain. */
   seq: string;
+  /** Where the next page goes on. */
+  cursor: string;
   transfer: string;
   kind: string;
   at: number;

@@ -1,6 +1,5 @@
-import { randomBytes } from "node:crypto";
 import { failure, type TabgridError } from "../shared/errors.ts";
-import { type ModelKey, modelKey, receiptOf, type TaskId } from "../shared/ids.ts";
+import { type ModelKey, modelKey, receiptOf } from "../shared/ids.ts";
 import { limits } from "../shared/limits.ts";
 import type { Nano } from "../shared/money.ts";
 import { commonsTariff, priceOf, type ServiceLevel } from "../shared/pricing.ts";
@@ -19,6 +18,7 @@ import { commitmentOf } from "./sockets/identity.ts";
 import type { MinerSockets } from "./sockets/miners.ts";
 import type { Statistics } from "./statistics.ts";
 import type { Store } from "./store/store.ts";
+import { newTaskId } from "./store/task-id.ts";
 
 /** The API's view of the hub: turns requests into tasks, and what the core and the store hold into views. */
 
@@ -98,7 +98,7 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
     const level = request.level ?? defaultLevel(manifest.task);
     const { dimension } = manifest.batch;
     return ok({
-      task: `t_${randomBytes(16).toString("base64url")}` as TaskId,
+      task: newTaskId(clock.now()),
       customer: request.customer,
       model: key,
       inputs: request.inputs,

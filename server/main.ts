@@ -87,10 +87,12 @@ async function main(): Promise<void> {
   announce(hub, config);
   precompress(clientDir).catch((error) => log.warn({ err: error }, "the pages could not be precompressed"));
 
-  let ending = false;
+  let endingSince = 0;
   const end = () => {
-    if (ending) process.exit(130);
-    ending = true;
+    // A terminal may deliver one Ctrl-C twice (to the group, and through npm); a second press comes later.
+    if (endingSince > 0 && Date.now() - endingSince < 1_000) return;
+    if (endingSince > 0) process.exit(130);
+    endingSince = Date.now();
     const late = setTimeout(() => process.exit(1), 5_000);
     late.unref();
     hub.close().then(

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { failure, type TabgridError } from "../shared/errors.ts";
 import { type ModelKey, type OwnerId, receiptOf, type TaskId } from "../shared/ids.ts";
 import { limits } from "../shared/limits.ts";
@@ -14,12 +13,13 @@ import type { HubState } from "./core/state.ts";
 import type { TaskState } from "./core/task.ts";
 import { heldPayOwner } from "./economy/accounts.ts";
 import { expireHold, voidHold } from "./economy/holds.ts";
-import type { Sha256, Transfer } from "./economy/ledger.ts";
+import type { Transfer } from "./economy/ledger.ts";
 import { payPoolWork } from "./economy/pool-work.ts";
 import { receiptBatch, receiptLeaf } from "./economy/receipts.ts";
 import { commonsRevenue, type PayLine, settle } from "./economy/revenue.ts";
 import { revise } from "./revisions.ts";
 import type { MinerEffect } from "./sockets/miners.ts";
+import { sha256 } from "./store/sha256.ts";
 import type { Batch, Store, TaskRecord } from "./store/store.ts";
 
 /**
@@ -76,12 +76,6 @@ export interface LiveTask {
 
 const BATCH_MAX = 4_096;
 const ended: ReadonlySet<TaskState> = new Set(["settled", "failed", "cancelled", "expired"]);
-
-export const sha256: Sha256 = (...parts) => {
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(part);
-  return hash.digest();
-};
 
 export class Runtime {
   readonly live = new Map<TaskId, LiveTask>();

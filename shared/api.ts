@@ -210,6 +210,8 @@ export const accountSchema = z.object({
 export const accountsSchema = listOf(accountSchema);
 export const entrySchema = z.object({
   seq: z.string(),
+  /** For `after` of the next page. */
+  cursor: z.string(),
   transfer: z.string(),
   kind: z.string(),
   at: millis,

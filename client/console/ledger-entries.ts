@@ -3,8 +3,7 @@ import { entrySchema } from "../../shared/api.ts";
 
 /** One page of `GET /api/v1/ledger/entries`: transfers that touch an account, newest first. */
 const pageSchema = z.object({
-  /** `cursor` is what `after` takes to go on from an entry; a hub that gives none shows its first page alone. */
-  data: z.array(entrySchema.extend({ cursor: z.string().optional() })),
+  data: z.array(entrySchema),
   has_more: z.boolean(),
 });
 export type EntriesPage = z.infer<typeof pageSchema>;

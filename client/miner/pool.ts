@@ -20,6 +20,8 @@ interface Member {
 }
 
 const LOAD_MS = 300_000;
+/** What a worker takes before it has loaded a model: ONNX Runtime's code, its heap and the worker's own. */
+const RUNTIME_BYTES = 96 * 1024 * 1024;
 /** Leases end runs long before; this is for a worker that hangs where nobody waits for it. */
 const RUN_MS = 600_000;
 
@@ -91,13 +93,15 @@ export class Pool {
     return ok(member);
   }
 
-  #makeRoom(bytes: number): void {
+  /** Every worker brings the runtime itself, beside what its model needs. */
+  #makeRoom(modelBytes: number): void {
+    const bytes = modelBytes + RUNTIME_BYTES;
     const resting = [...this.#members].filter(({ run }) => run === null).sort((a, b) => a.usedAt - b.usedAt);
-    let used = [...this.#members].reduce((acc, { model }) => acc + model.memoryBytes, 0);
+    let used = [...this.#members].reduce((acc, { model }) => acc + model.memoryBytes + RUNTIME_BYTES, 0);
     for (const member of resting) {
       if (used + bytes <= this.#memoryBytes) return;
       this.#end(member);
-      used -= member.model.memoryBytes;
+      used -= member.model.memoryBytes + RUNTIME_BYTES;
     }
   }
 

@@ -128,8 +128,9 @@ const accountReply = ({ account, asset, balance, entries }: AccountView): z.inpu
   entries,
 });
 
-const entryReply = ({ seq, transfer, kind, at, task, legs, hash }: TransferView) => ({
+const entryReply = ({ seq, cursor, transfer, kind, at, task, legs, hash }: TransferView) => ({
   seq,
+  cursor,
   transfer,
   kind,
   at,

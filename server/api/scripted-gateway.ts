@@ -171,6 +171,7 @@ export function scriptedGateway(extra: readonly Manifest[] = []): { gateway: Gat
       data: [
         {
           seq: "1",
+          cursor: "1.1.hub",
           transfer: "x_1",
           kind: `of ${of ?? "all"} ${task ?? "all"}`,
           at: 1,

@@ -34,13 +34,11 @@ const accountView = (row: Tables["accounts"]): AccountView => ({
   entries: Number(row.entries),
 });
 
-type Entry = TransferView & { cursor: string };
-
 export async function readEntries(
   db: Db,
   filter: { account?: AccountId; task?: TaskId },
   page: Page,
-): Promise<Paged<Entry>> {
+): Promise<Paged<TransferView>> {
   // The place in time is read from the table whose index leads to the rows.
   const place = filter.account === undefined ? "transfers" : "legs";
   const [at, hub, seq] = ["at", "hub", "seq"].map((column) => sql.ref(`${place}.${column}`));

@@ -46,10 +46,7 @@ export interface Store {
   /** In order of name; `after` is an account. */
   accounts(page: Page): Promise<Paged<AccountView>>;
   /** Newest first; `after` is the `cursor` of the last one seen. */
-  entries(
-    filter: { account?: AccountId; task?: TaskId },
-    page: Page,
-  ): Promise<Paged<TransferView & { cursor: string }>>;
+  entries(filter: { account?: AccountId; task?: TaskId }, page: Page): Promise<Paged<TransferView>>;
   /** Σ of all balances per asset; 0 unless something is broken. */
   imbalance(): Promise<Record<Asset, Nano>>;
   counts(): Promise<Counts>;
