@@ -322,7 +322,7 @@ function result(step: Step, event: EventOf<"result">): void {
     commitment: event.commitment,
     signature: "awaited",
     newcomer: held.newcomer,
-    suspect: task.spec.level === "fast" && looksWrong(session, task, event),
+    suspect: looksWrong(session, task, event),
     computeMs: event.computeMs,
     accepted: null,
   };
@@ -345,8 +345,8 @@ function result(step: Step, event: EventOf<"result">): void {
 
 /** Broken on its face, or given by this device to another question before. */
 function looksWrong(session: MinerSession, task: OpenTask, event: EventOf<"result">): boolean {
-  const recent = session.models.get(task.spec.model)?.recent;
-  return (recent?.repeats(event.commitment, task.spec.inputHash) ?? false) || looksBroken(event.outputs);
+  const repeats = session.models.get(task.spec.model)?.recent.repeats(event.commitment, task.spec.inputHash);
+  return repeats === true || (task.spec.level === "fast" && looksBroken(event.outputs));
 }
 
 /** Names, dtypes and shapes as the model says, free dimensions as in the request, finite where the model is. */

@@ -104,7 +104,8 @@ export function voidStrikes(standing: Standing, ground: Ground, at: Millis): boo
   standing.strikes = Math.max(strikeRule.floor, standing.strikes - voided * strikeRule.mismatch);
   standing.beta = Math.max(1, standing.beta - voided);
   note(standing, { kind: "voided", at, count: voided, strikes: standing.strikes });
-  if (!standing.suspended || standing.strikes >= strikeRule.suspend) return false;
+  // What a person has ruled, a person takes back.
+  if (!standing.suspended || standing.openCase === null || standing.strikes >= strikeRule.suspend) return false;
   restore(standing, at, "the device class was at fault");
   return true;
 }

@@ -1,10 +1,11 @@
 import { failure } from "../../shared/errors.ts";
 import { executionsPriced } from "../../shared/pricing.ts";
 import { type Agreement, compareResults } from "../../shared/tolerance.ts";
-import { drawWanted, otherClassMayRun, referenceShareOf, someoneMayRun } from "./checkers.ts";
+import { drawWanted, groundOf, otherClassMayRun, referenceShareOf, someoneMayRun } from "./checkers.ts";
 import { blame, credit } from "./consequences.ts";
 import type { CheckDone, CoreModel, Execution, Overturn, VerdictBasis } from "./events.ts";
 import { endWithout, enqueue, move, type OpenTask, type Run, recall, type Step, unpaid } from "./state.ts";
+import { passesOf } from "./trust.ts";
 
 /**
  * From results to a verdict (../shared/policy.md, "Who checks", "Agreement", "Verdicts and overturns").
@@ -297,9 +298,11 @@ export function settleIfSigned(step: Step, task: OpenTask): void {
   step.out.push({ kind: "check-done", fact });
   move(step, task, "settled", "postings and receipt");
   const owner = answer?.by;
-  if (basis === "unchecked" && answer && owner !== undefined && owner !== "reference") {
-    step.state.retained.keep({ spec, run: answer }, owner, step.state.checks.rechecks);
-  }
+  if (basis !== "unchecked" || !answer || owner === undefined || owner === "reference") return;
+  step.state.retained.keep({ spec, run: answer }, owner, step.state.checks.rechecks);
+  const standing = step.state.roster.standings.get(owner);
+  const failedSince = standing && passesOf(standing, groundOf(task, answer)) < step.state.checks.newcomerPasses;
+  if (failedSince) step.state.distrusted.add(owner);
 }
 
 const executionOf = (run: Run): Execution => ({

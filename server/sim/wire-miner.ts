@@ -38,6 +38,8 @@ export interface WireMinerOptions {
   slots?: number;
   /** Sent as X-Forwarded-For, for hubs that trust it. */
   address?: string;
+  /** How long a result waits for its signature; short, so that tests need not wait for pay. */
+  chainEveryMs?: number;
 }
 
 const testDevice: Device = {
@@ -169,7 +171,7 @@ export class WireMiner extends EventEmitter {
     }
     this.socket?.emit("result", { items: [item] });
     if (this.#unsigned >= 64) this.signChain();
-    else this.#chainTimer ??= setTimeout(() => this.signChain(), 200);
+    else this.#chainTimer ??= setTimeout(() => this.signChain(), this.#options.chainEveryMs ?? 200);
   }
 
   chainSignature() {

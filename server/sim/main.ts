@@ -1,0 +1,89 @@
+import { cac } from "cac";
+import { type LifeReport, live } from "./life.ts";
+
+/**
+ * `npm run sim`: the hub's own code between simulated people, out of a seed.
+ *
+ *   npm run sim -- --seed 7        replays one life and says what happened
+ *   npm run sim -- --seeds 10000   runs lives 1 to 10,000; a seed whose invariants broke is printed
+ *   npm run sim -- --study verification --json
+ */
+interface Options {
+  seed?: number;
+  seeds?: number;
+  from: number;
+  study?: string;
+  json?: boolean;
+}
+
+const cli = cac("sim");
+cli
+  .command("", "Simulate the network on the production core, and judge it")
+  .option("--seed <number>", "Replay one life")
+  .option("--seeds <count>", "Run so many lives")
+  .option("--from <number>", "First seed of --seeds", { default: 1 })
+  .option("--study <name>", "verification: measure the figures of the verification policy")
+  .option("--json", "Print JSON")
+  .action(run);
+cli.help();
+cli.parse();
+
+async function run(options: Options): Promise<void> {
+  if (options.study !== undefined) {
+    if (options.study !== "verification") fail(`no study named ${options.study}; there is: verification`);
+    const { verificationStudy } = await import("./study.ts");
+    const study = verificationStudy((line) => console.error(line));
+    console.log(options.json ? JSON.stringify(study, null, 2) : study.lines.join("\n"));
+    process.exitCode = study.figures.every((figure) => figure.holds) ? 0 : 1;
+    return;
+  }
+  const count = options.seeds ?? 1;
+  const first = options.seed ?? options.from;
+  if (!Number.isInteger(first) || !Number.isInteger(count) || count < 1) fail("seeds are whole numbers");
+  const started = performance.now();
+  const total = { lives: 0, broken: 0, tasks: 0, crashes: 0, commits: 0, executions: 0 };
+  const counts: Record<string, number> = {};
+  for (let seed = first; seed < first + count; seed++) {
+    const report = survey(seed);
+    total.lives++;
+    total.tasks += report.tasks;
+    total.crashes += report.crashes;
+    total.commits += report.commits;
+    total.executions += report.executions;
+    for (const [what, many] of Object.entries(report.counts)) counts[what] = (counts[what] ?? 0) + many;
+    if (report.faults.length > 0) {
+      total.broken++;
+      console.log(`seed ${seed}: ${report.faults.length} faults; replay with: npm run sim -- --seed ${seed}`);
+      for (const fault of report.faults.slice(0, count === 1 ? 20 : 3)) console.log(`  ${fault}`);
+    }
+    if (count > 1 && total.lives % 500 === 0) console.error(`${total.lives} lives, ${total.broken} broken`);
+  }
+  const seconds = (performance.now() - started) / 1_000;
+  const summary = { ...total, ...counts, seconds: Math.round(seconds * 10) / 10 };
+  if (options.json) console.log(JSON.stringify(summary));
+  else {
+    console.log(
+      Object.entries(summary)
+        .map(([what, many]) => `${what} ${many}`)
+        .join(", "),
+    );
+    console.log(total.broken === 0 ? "no invariant was broken" : `invariants were broken in ${total.broken} lives`);
+  }
+  process.exitCode = total.broken === 0 ? 0 : 1;
+}
+
+/** A life in which the hub itself stops on a broken invariant counts as broken. */
+function survey(seed: number): LifeReport {
+  try {
+    return live(seed);
+  } catch (error) {
+    const fault = `the hub stopped: ${error instanceof Error ? error.message : String(error)}`;
+    const counts = { settled: 0, unchecked: 0, wrong: 0, overturned: 0, suspended: 0, canaries: 0, quarantines: 0 };
+    return { seed, faults: [fault], miners: 0, tasks: 0, commits: 0, crashes: 0, executions: 0, counts };
+  }
+}
+
+function fail(message: string): never {
+  console.error(message);
+  process.exit(2);
+}

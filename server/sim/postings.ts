@@ -1,0 +1,80 @@
+import type { OwnerId, TaskId } from "../../shared/ids.ts";
+import type { Nano } from "../../shared/money.ts";
+import { assert } from "../../shared/result.ts";
+import type { HubEffect, Standing } from "../core/events.ts";
+import { accounts } from "../economy/accounts.ts";
+import { postCase } from "../economy/case-postings.ts";
+import { expireHold, voidHold } from "../economy/holds.ts";
+import type { Transfer } from "../economy/ledger.ts";
+import { overturn } from "../economy/overturn.ts";
+import { payPoolWork } from "../economy/pool-work.ts";
+import { commonsRevenue, settle } from "../economy/revenue.ts";
+import { sha256 } from "../store/sha256.ts";
+import type { Books } from "./books.ts";
+
+const DOMAIN = commonsRevenue.domain;
+
+/** What a batch of effects writes into the books, as server/runtime.ts and server/revisions.ts do it. */
+export function postings(
+  effects: readonly HubEffect[],
+  books: Books,
+  at: number,
+): { transfers: Transfer[]; standings: Standing[]; pool: Nano } {
+  const transfers: Transfer[] = [];
+  const standings = new Map<OwnerId, Standing>();
+  const expired = new Set<TaskId>();
+  const holds = new Map(books.openHolds().map((held) => [held.task, held]));
+  let pool = books.balance(accounts.pool(DOMAIN));
+  const post = (transfer: Transfer | null) => {
+    if (transfer) transfers.push(transfer);
+  };
+  const balanceOf = (account: Transfer["legs"][number]["account"]): Nano =>
+    transfers
+      .flatMap(({ legs }) => legs)
+      .reduce((sum, leg) => (leg.account === account ? sum + leg.amount : sum), books.balance(account));
+  for (const effect of effects) {
+    switch (effect.kind) {
+      case "task-changed":
+        if (effect.state === "expired") expired.add(effect.task);
+        break;
+      case "void-hold": {
+        const held = holds.get(effect.task);
+        assert(held, `the hold of ${effect.task} is voided, but it is not open`);
+        post((expired.has(effect.task) ? expireHold : voidHold)(held, at));
+        break;
+      }
+      case "check-done": {
+        const settled = settle(effect.fact, commonsRevenue, pool, sha256);
+        assert(settled.ok, "a published model's shares are valid");
+        pool += settled.value.poolGain;
+        post(settled.value.transfer);
+        break;
+      }
+      case "pool-work": {
+        const paid = payPoolWork(effect.fact, commonsRevenue, pool);
+        assert(paid.ok, "a published model's shares are valid");
+        pool += paid.value.poolGain;
+        post(paid.value.transfer);
+        break;
+      }
+      case "overturned": {
+        const { task } = effect.fact;
+        const settlement =
+          books.settlements.get(task) ?? transfers.find(({ kind, task: of }) => kind === "settle" && of === task);
+        assert(settlement, `${task} is overturned, but was never settled`);
+        post(overturn(effect.fact, settlement, balanceOf, DOMAIN).transfer);
+        pool = balanceOf(accounts.pool(DOMAIN));
+        break;
+      }
+      case "case-closed": {
+        const { decision } = effect;
+        post(postCase(decision, balanceOf(accounts.minerHeld(decision.owner)), pool, DOMAIN));
+        pool = balanceOf(accounts.pool(DOMAIN));
+        break;
+      }
+      case "standing":
+        standings.set(effect.standing.owner, effect.standing);
+    }
+  }
+  return { transfers, standings: [...standings.values()], pool };
+}
