@@ -27,6 +27,7 @@ export function connectMiner(): MinerRemote {
   let worker: SupervisedWorker<MinerRemote> | null = null;
   let listener: ((view: MinerView) => void) | null = null;
   let started: MinerSettings | null = null;
+  let paused = false;
   let lastSignals: PageSignals | null = null;
 
   const spawn = (): SupervisedWorker<MinerRemote> => {
@@ -52,7 +53,7 @@ export function connectMiner(): MinerRemote {
   };
 
   const revive = () => {
-    if (worker || !started) return;
+    if (worker || !started || paused) return;
     const settings = started;
     void (async () => {
       if (listener) await remote.subscribe(listener);
@@ -64,6 +65,7 @@ export function connectMiner(): MinerRemote {
   const remote: MinerRemote = {
     async start(settings) {
       started = settingsFromUrl(location.search, settings);
+      paused = false;
       // Only a page may ask that its storage be kept; the answer reaches the worker with the signals.
       void navigator.storage?.persist?.();
       const asked = started;
@@ -82,8 +84,15 @@ export function connectMiner(): MinerRemote {
       listener = next;
       await call(CALL_MS, (to) => to.subscribe(proxy(next)));
     },
-    pause: () => call(CALL_MS, (to) => to.pause()),
-    resume: () => call(CALL_MS, (to) => to.resume()),
+    pause() {
+      paused = true;
+      return call(CALL_MS, (to) => to.pause());
+    },
+    async resume() {
+      paused = false;
+      if (worker) await call(CALL_MS, (to) => to.resume());
+      else revive();
+    },
     finishThenStop() {
       started = null;
       return call(CALL_MS, (to) => to.finishThenStop());

@@ -5,6 +5,7 @@ import {
   type HelloAnswer,
   type MinerToHub,
   PROTOCOL_VERSION,
+  type Prepared,
   type ResultMessage,
 } from "../../shared/protocol.ts";
 import type { Tensor } from "../../shared/tensor.ts";
@@ -80,6 +81,20 @@ export class HubLink {
     message: Parameters<MinerToHub[Event]>[0],
   ): void {
     this.#enqueue(() => this.#socket.send(event, message));
+  }
+
+  sendPrepared({ outputs, ...message }: Omit<Prepared, "outputs"> & { outputs: Tensor[][] }): void {
+    this.#enqueue(async (seal) => {
+      const sent: Prepared = { ...message, outputs: [] };
+      let inlineBytes: number = limits.inlineTensorBytes;
+      for (const tensors of outputs) {
+        const wire = await toWireTensors(tensors, seal, inlineBytes);
+        if (!wire.ok) throw new Error(wire.error);
+        inlineBytes -= inlineBytesOf(wire.value);
+        sent.outputs.push(wire.value);
+      }
+      this.#socket.send("prepared", sent);
+    });
   }
 
   sendResults(results: { seq: number; result: UnsealedResult }[]): void {

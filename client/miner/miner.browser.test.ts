@@ -444,8 +444,13 @@ describe("a miner in a tab, on WASM", () => {
     hub.manifest = manifestOf(hub.file);
     const page = await openPage();
     const connection = await start(page);
-    connection.prepare([[tensorOf("x", "float32", [1, 2], Float32Array.of(1, 2))]]);
-    await until("prepared", () => connection.said.prepared.length);
+    connection.prepare([
+      [tensorOf("x", "float32", [1, 2], Float32Array.of(1, 2))],
+      [tensorOf("x", "float32", [200, 1000], new Float32Array(200_000))],
+    ]);
+    const [prepared] = await until("prepared", () => connection.said.prepared.length > 0 && connection.said.prepared);
+    expect(hub.blobs.get(prepared?.outputs[1]?.[0]?.blob as string)?.byteLength).toBe(800_000);
+    hub.blobs.clear();
     const values = Float32Array.from({ length: 500_000 }, (_, i) => i);
     const large = tensorOf("x", "float32", [500, 1000], values);
     const hash = sha256(large.data).toString("hex");
@@ -506,7 +511,8 @@ describe("a miner in a tab, on WASM", () => {
     expect(second.hello?.previous).toMatchObject({ session: first.session, chain: { seq: 1 } });
     await until("the same result again", () => second.result("a_1"));
     expect(second.said.prepared).toHaveLength(0);
-    expect(second.said.status[0]?.resident).toEqual([KEY]);
+    const [status] = await until("its status", () => second.said.status.length > 0 && second.said.status);
+    expect(status?.resident).toEqual([KEY]);
   });
 
   it("resumes after a reload, as the same identity and without a second download", async () => {
@@ -524,6 +530,17 @@ describe("a miner in a tab, on WASM", () => {
     second.prepare();
     await until("prepared again", () => second.said.prepared.length);
     expect(hub.ranges).toHaveLength(1);
+  });
+
+  it("does not resume after a reload when it was paused", async () => {
+    const page = await openPage();
+    await start(page);
+    await page.evaluate(() => globalThis.tabgridMiner?.pause());
+    const before = hub.connections.length;
+    await page.reload();
+    await page.waitForSelector("[data-testid=start]");
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    expect(hub.connections).toHaveLength(before);
   });
 
   it("goes on with a download where it was cut", async () => {

@@ -82,24 +82,27 @@ export class Miner implements MinerRemote {
     await left.promise;
   }
 
+  /** A page that was paused does not go on by itself after a reload. */
   async pause(): Promise<void> {
     this.#dispatch({ kind: "pause" });
+    await this.#saveConsent(false);
   }
 
   async resume(): Promise<void> {
+    await this.#saveConsent(true);
     this.#dispatch({ kind: "resume" });
   }
 
   async finishThenStop(): Promise<void> {
-    await this.#saveConsent(false);
     this.#dispatch({ kind: "drain" });
     if (this.#session.phase !== "running") this.#release();
+    await this.#saveConsent(false);
   }
 
   async stop(): Promise<void> {
-    await this.#saveConsent(false);
     this.#dispatch({ kind: "stop" });
     this.#release();
+    await this.#saveConsent(false);
   }
 
   async configure(settings: MinerSettings): Promise<void> {
@@ -213,8 +216,7 @@ export class Miner implements MinerRemote {
       case "stop-preparing":
         return this.#stopPreparing();
       case "report-prepared":
-        this.#board.reported(effect.model);
-        return this.#link?.send("prepared", (this.#prepared.get(effect.model) as PreparedModel).message);
+        return this.#reportPrepared(effect.model);
       case "report-unprepared":
         this.#board.refused(effect.model, effect.message);
         return this.#link?.send("prepareFailed", { model: effect.model, fault: effect.fault, message: effect.message });
@@ -354,13 +356,19 @@ export class Miner implements MinerRemote {
     this.#preparation = null;
     void this.#countCache();
     if (!prepared.ok) return this.#dispatch({ kind: "prepare-failed", model, ...prepared.error });
-    const { message, pooled, fellBack } = prepared.value;
+    const { pooled, runMs, fellBack } = prepared.value;
     this.#prepared.set(model, prepared.value);
-    this.#board.prepared(model, message.runMs);
+    this.#board.prepared(model, runMs);
     if (fellBack) {
       this.#showing.deviceNote = `${prepared.value.manifest.title} runs on the processor: WebGPU could not run it (${fellBack}).`;
     }
     this.#dispatch({ kind: "prepared", model, together: pooled.rowsTogether });
+  }
+
+  #reportPrepared(model: string): void {
+    const { outputs, loadMs, runMs } = this.#prepared.get(model) as PreparedModel;
+    this.#board.reported(model);
+    this.#link?.sendPrepared({ model, outputs, loadMs, runMs });
   }
 
   #stopPreparing(): void {

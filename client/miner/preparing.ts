@@ -1,11 +1,10 @@
 import { type Manifest, manifestSchema } from "../../models/manifest.ts";
 import { modelKey } from "../../shared/ids.ts";
-import { limits } from "../../shared/limits.ts";
-import type { MinerFault, Prepare, Prepared } from "../../shared/protocol.ts";
+import type { MinerFault, Prepare } from "../../shared/protocol.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Tensor } from "../../shared/tensor.ts";
 import type { LoadRequest } from "../worker/contract.ts";
-import { fromWireTensors, inlineBytesOf, toWireTensors } from "./blobs.ts";
+import { fromWireTensors } from "./blobs.ts";
 import type { MinerSettings } from "./contract.ts";
 import { ensureFile } from "./model-cache.ts";
 import type { Pool, PooledModel } from "./pool.ts";
@@ -15,7 +14,11 @@ import type { Seal } from "./seal.ts";
 export interface PreparedModel {
   manifest: Manifest;
   pooled: PooledModel;
-  message: Prepared;
+  /** Of each vector, in their order. */
+  outputs: Tensor[][];
+  loadMs: number;
+  /** Median of one vector after warm-up. */
+  runMs: number;
   /** Why it runs on WASM although WebGPU was asked for. */
   fellBack: string | null;
 }
@@ -41,16 +44,17 @@ export async function prepareModel(
   asked: Prepare,
   tools: PreparingTools,
 ): Promise<Result<PreparedModel, PrepareFault>> {
-  const manifest = await fetchManifest(asked, tools.signal);
-  if (!manifest.ok) return loadFailed(manifest.error);
-  const files = await fetchFiles(asked, manifest.value, tools);
-  if (!files.ok) return loadFailed(files.error);
+  // First what needs the session in which it was asked: a download can outlive it.
   const vectors: Tensor[][] = [];
   for (const wire of asked.vectors) {
     const tensors = await fromWireTensors(wire, tools.seal);
     if (!tensors.ok) return loadFailed(tensors.error);
     vectors.push(tensors.value);
   }
+  const manifest = await fetchManifest(asked, tools.signal);
+  if (!manifest.ok) return loadFailed(manifest.error);
+  const files = await fetchFiles(asked, manifest.value, tools);
+  if (!files.ok) return loadFailed(files.error);
   tools.running(manifest.value);
   const wanted = await runVectors(asked.model, manifest.value, files.value, vectors, tools.runtime, tools);
   if (wanted.ok || tools.signal.aborted) return wanted;
@@ -113,7 +117,7 @@ async function runVectors(
   files: LoadedFiles,
   vectors: Tensor[][],
   runtime: LoadRequest["runtime"],
-  { pool, settings, seal, run, signal }: PreparingTools,
+  { pool, settings, run, signal }: PreparingTools,
 ): Promise<Result<PreparedModel, PrepareFault>> {
   const pooled: PooledModel = {
     key,
@@ -125,15 +129,11 @@ async function runVectors(
   const loaded = await pool.run(pooled, [], run);
   if (!loaded.ok) return err(loaded.error);
   const loadMs = performance.now() - startedAt;
-  const outputs: Prepared["outputs"] = [];
-  let inlineBytes: number = limits.inlineTensorBytes;
+  const outputs: Tensor[][] = [];
   for (const inputs of vectors) {
     const ran = await runVector(pool, pooled, inputs, run);
     if (!ran.ok) return ran;
-    const wire = await toWireTensors(ran.value.outputs, seal, inlineBytes);
-    if (!wire.ok) return loadFailed(wire.error);
-    inlineBytes -= inlineBytesOf(wire.value);
-    outputs.push(wire.value);
+    outputs.push(ran.value.outputs);
   }
   const timesMs: number[] = [];
   for (const inputs of vectors) {
@@ -144,7 +144,7 @@ async function runVectors(
   }
   timesMs.sort((a, b) => a - b);
   const runMs = timesMs[Math.floor(timesMs.length / 2)] ?? 0;
-  return ok({ manifest, pooled, message: { model: key, outputs, loadMs, runMs }, fellBack: null });
+  return ok({ manifest, pooled, outputs, loadMs, runMs, fellBack: null });
 }
 
 async function runVector(pool: Pool, model: PooledModel, inputs: Tensor[], run: number) {
