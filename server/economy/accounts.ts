@@ -1,4 +1,4 @@
-import type { AccountId, CustomerId, OwnerId } from "../../shared/ids.ts";
+import type { AccountId, CustomerId, ModelKey, OwnerId } from "../../shared/ids.ts";
 import type { Asset } from "../../shared/money.ts";
 import { assert } from "../../shared/result.ts";
 
@@ -17,6 +17,15 @@ const kinds: Record<string, { asset: Asset; overdraft: boolean }> = {
   foundation: { asset: "USDC", overdraft: false },
   processor: { asset: "USDC", overdraft: false },
   issuer: { asset: "USDC", overdraft: true },
+  market: { asset: "USDC", overdraft: false },
+  escrow: { asset: "USDC", overdraft: false },
+  pledge: { asset: "USDC", overdraft: false },
+  payout: { asset: "USDC", overdraft: false },
+  dn: { asset: "DN", overdraft: false },
+  "dn-issuer": { asset: "DN", overdraft: true },
+  collateral: { asset: "DN", overdraft: false },
+  stake: { asset: "DN", overdraft: false },
+  unbonding: { asset: "DN", overdraft: false },
 };
 
 const name = (text: string): string => encodeURIComponent(text.toWellFormed());
@@ -31,8 +40,10 @@ export const accounts = {
   miner: (owner: OwnerId) => id(`miner:${owner}`),
   /** Pay that an overturn may still take back. */
   minerHeld: (owner: OwnerId) => id(`miner:${owner}:held`),
-  /** A manifest's `creator` is free text; the account's name is its percent-encoding. */
+  /** Royalties as they come in. A manifest's `creator` is free text; the account's name is its percent-encoding. */
   creator: (creator: string) => id(`creator:${name(creator)}`),
+  /** The creator's own part of matured royalties. */
+  creatorMatured: (creator: string) => id(`creator:${name(creator)}:matured`),
   /** Verification pool of a domain (v): pays for checks. */
   pool: (domain: string) => id(`pool:${domain}`),
   /** Buys DN and burns it (the fixed part and d). */
@@ -46,6 +57,28 @@ export const accounts = {
   processor: id("processor"),
   /** Where test USDC comes from: its balance is what it has issued, below zero. */
   issuer: id("issuer"),
+
+  /** What of DN belongs to the party whose USDC lies in `account`. */
+  dn: (account: AccountId) => id(`dn:${account}`),
+  /** Where DN comes from: its balance is what was ever minted, below zero. */
+  dnIssuer: id("dn-issuer"),
+  /** Where DN ends: minted less burned is what all others hold. */
+  dnBurned: id("dn:burned"),
+  /** Genesis mints into it. */
+  dnTreasury: id("dn:treasury"),
+  /** USDC side of the pool that prices DN; its DN lies in `dn(market)`. */
+  market: id("market"),
+  /** DN that an owner deposited to mine in a domain. */
+  collateral: (domain: string, owner: OwnerId) => id(`collateral:${domain}:${owner}`),
+  /** DN that a party staked; unbonding stake no longer votes or earns and can still be slashed. */
+  stake: (target: string, party: AccountId) => id(`stake:${name(target)}:${party}`),
+  unbonding: (target: string, party: AccountId) => id(`unbonding:${name(target)}:${party}`),
+  /** What backers paid into a funding round and no milestone has released. */
+  escrow: (round: string) => id(`escrow:${name(round)}`),
+  /** Pledges that raise the miners' part of a model. */
+  pledge: (model: ModelKey) => id(`pledge:${model}`),
+  /** Handed over to the payout rail; the published Merkle root says to whom. */
+  payout: id("payout"),
 };
 
 /** Whose held pay the account is; null for every other account. */

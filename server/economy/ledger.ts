@@ -20,7 +20,37 @@ export type TransferKind =
   | "pool-work"
   /** A decided case. */
   | "slash"
-  | "interest";
+  | "interest"
+  /** The 100,000,000 DN of the start. */
+  | "genesis"
+  /** A party changes USDC for DN or back. */
+  | "swap"
+  /** Matured burn revenue buys DN and burns it. */
+  | "buyback"
+  /** Held pay becomes the miner's own. */
+  | "mature"
+  /** Matured royalties go to creator, backers and yield venue. */
+  | "royalty"
+  /** An epoch's new DN, or its pool of revenue (z). */
+  | "emission"
+  /** Fee and deposit of a miner, and the deposit's way back. */
+  | "registration"
+  | "deposit"
+  | "release"
+  /** Stake in, stake on its way out, stake back. */
+  | "stake"
+  | "unstake"
+  | "unbond"
+  /** A backer pays in; a milestone pays out; a missed round pays back. */
+  | "back"
+  | "milestone"
+  | "refund"
+  /** Demand board: a customer's pledge, and what of it a task gave to its miners. */
+  | "pledge"
+  | "bonus"
+  /** Earnings become API balance. */
+  | "spend"
+  | "payout";
 
 export interface Leg {
   account: AccountId;
