@@ -344,8 +344,8 @@ let context: BrowserContext;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "tabgrid-page-"));
-  const build_ = { outDir: folder, emptyOutDir: true, reportCompressedSize: false };
-  await build({ configFile: join(root, "vite.config.ts"), logLevel: "warn", build: build_ });
+  const output = { outDir: folder, emptyOutDir: true, reportCompressedSize: false, chunkSizeWarningLimit: 1000 };
+  await build({ configFile: join(root, "vite.config.ts"), logLevel: "warn", build: output });
   reference = await ort.InferenceSession.create(digits);
   const executablePath = findChromium();
   browser = await puppeteer.launch({

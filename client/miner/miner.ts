@@ -134,10 +134,12 @@ export class Miner implements MinerRemote {
 
   /** Stops, does what needs a stopped miner, and starts again: the hub then prepares every model anew. */
   async #restart(meanwhile: () => Promise<void>): Promise<void> {
+    const { paused } = this.#session;
     this.#dispatch({ kind: "stop" });
     this.#release();
     await meanwhile();
     await this.start(this.#settings);
+    if (paused) await this.pause();
   }
 
   async #saveConsent(consented: boolean): Promise<void> {
@@ -147,9 +149,10 @@ export class Miner implements MinerRemote {
 
   /** This tab holds the lock: who and what are we? */
   async #begin(): Promise<void> {
+    const lock = this.#releaseLock;
     const identity = await openIdentity();
     const probed = await probeDevice(this.#settings);
-    if (!this.#releaseLock) return; // stopped meanwhile
+    if (this.#releaseLock !== lock) return; // stopped meanwhile
     if (!identity.ok) return this.#unable(identity.error);
     if (!probed.ok) return this.#unable(probed.error);
     this.#identity = identity.value;
