@@ -47,6 +47,21 @@ export const comparatorSchema = z.discriminatedUnion("kind", [
     psnrPass: z.number(),
     psnrFail: z.number(),
   }),
+  /** Raw outputs as `dense`; sampled texts by draws and log-probabilities, pooled (shared/text-agreement.ts). */
+  z.strictObject({
+    kind: z.literal("sampled-text"),
+    output: name,
+    relL2Pass: z.number().positive(),
+    relL2Fail: z.number().positive(),
+    abs: z.number().nonnegative(),
+    rel: z.number().nonnegative(),
+    tokens: z.int().positive(),
+    meanPass: z.number().positive(),
+    meanFail: z.number().positive(),
+    tokenPass: z.number().positive(),
+    tokenFail: z.number().positive(),
+    greyShare: z.number().positive().max(1),
+  }),
 ]);
 
 export const manifestSchema = z.strictObject({

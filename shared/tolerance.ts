@@ -1,5 +1,7 @@
 import { unreachable } from "./result.ts";
+import { kthLargest } from "./selection.ts";
 import { type Tensor, toNumbers } from "./tensor.ts";
+import type { TextTolerance } from "./text-agreement.ts";
 
 /**
  * When two results of one task are equal, per output kind (starting values and their basis:
@@ -11,31 +13,49 @@ import { type Tensor, toNumbers } from "./tensor.ts";
  */
 export type Agreement = "PASS" | "GREY" | "FAIL";
 
-/** `distance` ≤ 1 passes and > `failRatio` of its kind fails; `what` says in words what was compared. */
+/** `distance` ≤ 1 passes and beyond the fail ratio of its measure fails; `what` says in words what was compared. */
 export interface Comparison {
   agreement: Agreement;
   distance: number;
   what: string;
 }
 
+interface DenseTolerance {
+  kind: "dense";
+  relL2Pass: number;
+  relL2Fail: number;
+  abs: number;
+  rel: number;
+}
+
 export type Tolerance =
   | { kind: "label"; output: string; tau: number }
   | { kind: "embedding"; output: string; cosinePass: number; cosineFail: number; normRelative: number }
-  | { kind: "dense"; relL2Pass: number; relL2Fail: number; abs: number; rel: number }
-  | { kind: "image"; output: string; peak: number; psnrPass: number; psnrFail: number };
+  | DenseTolerance
+  | { kind: "image"; output: string; peak: number; psnrPass: number; psnrFail: number }
+  /** Raw outputs as numbers; whole texts by `compareText`. */
+  | (Omit<DenseTolerance, "kind"> & { output: string } & TextTolerance);
+
+/** How far two results are apart by one measure of the comparator's, in units of what passes. */
+export interface Distance {
+  measure: "equality" | "scores" | "top-1" | "cosine" | "norm" | "relative L2" | "elements" | "PSNR";
+  output: string;
+  value: number;
+  failRatio: number;
+}
 
 /** A fail threshold is five pass thresholds where the tolerance does not state its own. */
-const FAIL_RATIO = 5;
+export const FAIL_RATIO = 5;
 /** Share of elements of a dense tensor that may lie outside the element-wise bound. */
 const OUTLIER_SHARE = 0.001;
 
 const order: Record<Agreement, number> = { PASS: 0, GREY: 1, FAIL: 2 };
-const worse = (a: Comparison, b: Comparison): Comparison => (order[b.agreement] > order[a.agreement] ? b : a);
-const graded = (distance: number, what: string, failRatio = FAIL_RATIO): Comparison => ({
-  agreement: distance <= 1 ? "PASS" : distance <= failRatio ? "GREY" : "FAIL",
-  distance,
-  what,
-});
+
+/** A value that is not a number fails. */
+function graded({ measure, output, value, failRatio }: Distance): Comparison {
+  const agreement = value <= 1 ? "PASS" : value <= failRatio ? "GREY" : "FAIL";
+  return { agreement, distance: value, what: `${output}: ${measure}` };
+}
 
 /**
  * Compares candidate `a` with `b` (the checker's or the reference's run of the same inputs). Tensors are matched by name;
@@ -43,45 +63,59 @@ const graded = (distance: number, what: string, failRatio = FAIL_RATIO): Compari
  * output as a dense tensor, so that no output of a model goes unchecked.
  */
 export function compareResults(tolerance: Tolerance, a: readonly Tensor[], b: readonly Tensor[]): Comparison {
-  if (a.length !== b.length)
-    return { agreement: "FAIL", distance: Number.POSITIVE_INFINITY, what: "number of outputs" };
+  let worst: Comparison = { agreement: "PASS", distance: 0, what: "equal" };
+  for (const distance of distancesOf(tolerance, a, b)) {
+    const found = graded(distance);
+    const isWorse =
+      order[found.agreement] > order[worst.agreement] ||
+      (found.agreement === worst.agreement && found.distance > worst.distance);
+    if (isWorse) worst = found;
+  }
+  return worst;
+}
+
+/** What `compareResults` grades: nothing for outputs of equal bytes, else every measure of every output. */
+export function distancesOf(tolerance: Tolerance, a: readonly Tensor[], b: readonly Tensor[]): Distance[] {
+  if (a.length !== b.length) return [unequal("number of outputs")];
   const others = new Map(b.map((tensor) => [tensor.name, tensor]));
-  let result: Comparison = { agreement: "PASS", distance: 0, what: "equal" };
+  const distances: Distance[] = [];
   for (const left of a) {
     const right = others.get(left.name);
     const alike = right && right.dtype === left.dtype && right.shape.join() === left.shape.join();
-    if (!alike) return { agreement: "FAIL", distance: Number.POSITIVE_INFINITY, what: `${left.name}: dtype or shape` };
-    if (sameBytes(left.data, right.data)) continue;
-    result = worse(result, compareTensor(tolerance, left, right));
+    if (!alike) return [unequal(left.name)];
+    if (!sameBytes(left.data, right.data)) distances.push(...tensorDistances(tolerance, left, right));
   }
-  return result;
+  return distances;
 }
 
-function compareTensor(tolerance: Tolerance, left: Tensor, right: Tensor): Comparison {
+/** Of names, dtypes, shapes or non-finite values: no measure applies. */
+const unequal = (output: string): Distance => ({
+  measure: "equality",
+  output,
+  value: Number.POSITIVE_INFINITY,
+  failRatio: 1,
+});
+
+function tensorDistances(tolerance: Tolerance, left: Tensor, right: Tensor): Distance[] {
   const a = toNumbers(left);
   const b = toNumbers(right);
-  const named = tolerance.kind !== "dense" && tolerance.output === left.name;
-  if (!named) return compareDense(left.name, tolerance.kind === "dense" ? tolerance : denseDefault, a, b);
+  if (tolerance.kind === "dense" || tolerance.kind === "sampled-text")
+    return denseDistances(left.name, tolerance, a, b);
+  if (tolerance.output !== left.name) return denseDistances(left.name, denseDefault, a, b);
   switch (tolerance.kind) {
     case "label":
-      return compareLabels(left, tolerance.tau, a, b);
+      return labelDistances(left, tolerance.tau, a, b);
     case "embedding":
-      return compareEmbeddings(left, tolerance, a, b);
+      return embeddingDistances(left, tolerance, a, b);
     case "image":
-      return compareImages(left.name, tolerance, a, b);
+      return [imageDistance(left.name, tolerance, a, b)];
     default:
       return unreachable(tolerance);
   }
 }
 
 /** Bounds of ONNX Runtime's own fp32 checks across devices (`js/web/test/test-runner.ts`). */
-const denseDefault: Extract<Tolerance, { kind: "dense" }> = {
-  kind: "dense",
-  relL2Pass: 1e-4,
-  relL2Fail: 5e-4,
-  abs: 1e-3,
-  rel: 1e-3,
-};
+const denseDefault: DenseTolerance = { kind: "dense", relL2Pass: 1e-4, relL2Fail: 5e-4, abs: 1e-3, rel: 1e-3 };
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.byteLength !== b.byteLength) return false;
@@ -90,9 +124,10 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 /** Rows of scores along the last axis: the same winner, and scores within τ of each other's scale. */
-function compareLabels(tensor: Tensor, tau: number, a: Float64Array, b: Float64Array): Comparison {
+function labelDistances(tensor: Tensor, tau: number, a: Float64Array, b: Float64Array): Distance[] {
   const width = tensor.shape.at(-1) ?? 1;
-  let result: Comparison = { agreement: "PASS", distance: 0, what: `${tensor.name}: scores` };
+  let scores = 0;
+  let top = 0;
   for (let start = 0; start < a.length; start += width) {
     const rowA = a.subarray(start, start + width);
     const rowB = b.subarray(start, start + width);
@@ -100,24 +135,25 @@ function compareLabels(tensor: Tensor, tau: number, a: Float64Array, b: Float64A
     let difference = 0;
     for (let i = 0; i < width; i++) {
       const delta = Math.abs((rowA[i] as number) - (rowB[i] as number));
-      if (Number.isNaN(delta) && !(Number.isNaN(rowA[i] as number) && Number.isNaN(rowB[i] as number))) {
-        return { agreement: "FAIL", distance: Number.POSITIVE_INFINITY, what: `${tensor.name}: not a number` };
-      }
+      if (Number.isNaN(delta) && !(Number.isNaN(rowA[i] as number) && Number.isNaN(rowB[i] as number)))
+        return [unequal(tensor.name)];
       if (delta > difference) difference = delta;
       scale = Math.max(scale, Math.abs(rowB[i] as number));
     }
-    result = worse(result, graded(difference / (tau * scale), `${tensor.name}: scores`));
+    scores = Math.max(scores, difference / (tau * scale));
     const topA = indexOfMax(rowA);
     const topB = indexOfMax(rowB);
     if (topA !== topB) {
-      const gap = Math.max(
-        (rowA[topA] as number) - (rowA[topB] as number),
-        (rowB[topB] as number) - (rowB[topA] as number),
-      );
-      result = worse(result, graded(gap / (2 * tau * scale), `${tensor.name}: other top-1`, FAIL_RATIO / 2));
+      const gapA = (rowA[topA] as number) - (rowA[topB] as number);
+      const gapB = (rowB[topB] as number) - (rowB[topA] as number);
+      top = Math.max(top, gapA / (2 * tau * scale), gapB / (2 * tau * scale));
     }
   }
-  return result;
+  const output = tensor.name;
+  return [
+    { measure: "scores", output, value: scores, failRatio: FAIL_RATIO },
+    { measure: "top-1", output, value: top, failRatio: FAIL_RATIO / 2 },
+  ];
 }
 
 function indexOfMax(values: Float64Array): number {
@@ -126,14 +162,15 @@ function indexOfMax(values: Float64Array): number {
   return best;
 }
 
-function compareEmbeddings(
+function embeddingDistances(
   tensor: Tensor,
   tolerance: Extract<Tolerance, { kind: "embedding" }>,
   a: Float64Array,
   b: Float64Array,
-): Comparison {
+): Distance[] {
   const width = tensor.shape.at(-1) ?? 1;
-  let result: Comparison = { agreement: "PASS", distance: 0, what: `${tensor.name}: cosine` };
+  let angle = 0;
+  let stretch = 0;
   for (let start = 0; start < a.length; start += width) {
     let dot = 0;
     let squareA = 0;
@@ -143,33 +180,28 @@ function compareEmbeddings(
       squareA += (a[i] as number) ** 2;
       squareB += (b[i] as number) ** 2;
     }
-    const cosine = dot / (Math.sqrt(squareA * squareB) || 1);
-    const norm = Math.abs(Math.sqrt(squareA / (squareB || 1)) - 1);
-    const agreement =
-      cosine >= tolerance.cosinePass && norm <= tolerance.normRelative
-        ? "PASS"
-        : cosine >= tolerance.cosineFail && norm <= FAIL_RATIO * tolerance.normRelative
-          ? "GREY"
-          : "FAIL"; // also for a cosine that is not a number
-    result = worse(result, {
-      agreement,
-      distance: (1 - cosine) / (1 - tolerance.cosinePass),
-      what: `${tensor.name}: cosine`,
-    });
+    // Math.max hands a cosine that is not a number on, which then fails.
+    angle = Math.max(angle, 1 - dot / (Math.sqrt(squareA * squareB) || 1));
+    stretch = Math.max(stretch, Math.abs(Math.sqrt(squareA / (squareB || 1)) - 1));
   }
-  return result;
+  const { cosinePass, cosineFail, normRelative } = tolerance;
+  const output = tensor.name;
+  const failRatio = (1 - cosineFail) / (1 - cosinePass);
+  return [
+    { measure: "cosine", output, value: angle / (1 - cosinePass), failRatio },
+    { measure: "norm", output, value: stretch / normRelative, failRatio: FAIL_RATIO },
+  ];
 }
 
-function compareDense(
-  name: string,
-  tolerance: Extract<Tolerance, { kind: "dense" }>,
+function denseDistances(
+  output: string,
+  tolerance: Omit<DenseTolerance, "kind">,
   a: Float64Array,
   b: Float64Array,
-): Comparison {
+): Distance[] {
+  const ratios = new Float64Array(a.length);
   let squareDifference = 0;
   let square = 0;
-  let outside = 0;
-  let farOutside = 0;
   for (let i = 0; i < a.length; i++) {
     const x = a[i] as number;
     const y = b[i] as number;
@@ -177,40 +209,37 @@ function compareDense(
       if (Number.isFinite(y)) square += y * y;
       continue;
     }
-    if (!Number.isFinite(x) || !Number.isFinite(y)) {
-      return { agreement: "FAIL", distance: Number.POSITIVE_INFINITY, what: `${name}: not finite` };
-    }
+    if (!Number.isFinite(x) || !Number.isFinite(y)) return [unequal(output)];
     const delta = Math.abs(x - y);
-    const bound = tolerance.abs + tolerance.rel * Math.abs(y);
-    if (delta > bound) outside++;
-    if (delta > FAIL_RATIO * bound) farOutside++;
+    ratios[i] = delta / (tolerance.abs + tolerance.rel * Math.abs(y));
     squareDifference += delta * delta;
     square += y * y;
   }
   // A tensor of (nearly) zeros has no scale of its own: the absolute bound serves as one.
   const scale = Math.max(Math.sqrt(square), tolerance.abs * Math.sqrt(a.length));
   const relL2 = Math.sqrt(squareDifference) / (scale || 1);
-  const allowed = Math.floor(a.length * OUTLIER_SHARE);
-  const byElements: Comparison = {
-    agreement: outside <= allowed ? "PASS" : farOutside <= allowed ? "GREY" : "FAIL",
-    distance: outside / Math.max(1, allowed),
-    what: `${name}: elements`,
-  };
-  return worse(
-    graded(relL2 / tolerance.relL2Pass, `${name}: relative L2`, tolerance.relL2Fail / tolerance.relL2Pass),
-    byElements,
-  );
+  const { relL2Pass, relL2Fail } = tolerance;
+  const farthest = kthLargest(ratios, Math.floor(a.length * OUTLIER_SHARE) + 1);
+  return [
+    { measure: "relative L2", output, value: relL2 / relL2Pass, failRatio: relL2Fail / relL2Pass },
+    { measure: "elements", output, value: farthest, failRatio: FAIL_RATIO },
+  ];
 }
 
-function compareImages(
-  name: string,
-  tolerance: Extract<Tolerance, { kind: "image" }>,
+/** As ratio of the root mean square error to the one of `psnrPass`. */
+function imageDistance(
+  output: string,
+  { peak, psnrPass, psnrFail }: Extract<Tolerance, { kind: "image" }>,
   a: Float64Array,
   b: Float64Array,
-): Comparison {
+): Distance {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += ((a[i] as number) - (b[i] as number)) ** 2;
-  const psnr = 10 * Math.log10(tolerance.peak ** 2 / (sum / Math.max(1, a.length)));
-  const agreement = psnr >= tolerance.psnrPass ? "PASS" : psnr >= tolerance.psnrFail ? "GREY" : "FAIL";
-  return { agreement, distance: tolerance.psnrPass / Math.max(psnr, 1e-9), what: `${name}: PSNR` };
+  const error = Math.sqrt(sum / Math.max(1, a.length)) / peak;
+  return {
+    measure: "PSNR",
+    output,
+    value: error * 10 ** (psnrPass / 20),
+    failRatio: 10 ** ((psnrPass - psnrFail) / 20),
+  };
 }
