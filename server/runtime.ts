@@ -20,7 +20,7 @@ import { commonsRevenue, type PayLine, settle } from "./economy/revenue.ts";
 import { revise } from "./revisions.ts";
 import type { MinerEffect } from "./sockets/miners.ts";
 import { sha256 } from "./store/sha256.ts";
-import type { Batch, Store, TaskRecord } from "./store/store.ts";
+import type { Batch, ChainSignature, Store, TaskRecord } from "./store/store.ts";
 
 /**
  * The loop around the core (../shared/design.md section 5): drain what has arrived, set the prices of new requests aside,
@@ -83,6 +83,7 @@ export class Runtime {
   deliver: (effect: MinerEffect) => void = () => {};
   readonly #options: RuntimeOptions;
   #inbox: HubEvent[] = [];
+  #chains: ChainSignature[] = [];
   #running = false;
   #timer: NodeJS.Timeout | null = null;
   #pool: Nano;
@@ -97,6 +98,11 @@ export class Runtime {
   report(event: HubEvent): void {
     this.#inbox.push(event);
     this.#kick();
+  }
+
+  /** Keeps a miner's signature: it goes into the same commit as the work that it covers. Report `chain.signed` next. */
+  keepChain(chain: ChainSignature): void {
+    this.#chains.push(chain);
   }
 
   /** Resolves with the caller's answer; for `fast` that is before the verdict. */
@@ -276,8 +282,10 @@ export class Runtime {
       standings: [...standings.values()],
       referenceRuns,
     };
-    if (records.length === 0 && transfers.length === 0 && standings.size === 0) return { batch: null, change };
-    const batch: Batch = { tasks: records, transfers, standings: change.standings };
+    const chainSignatures = this.#chains.splice(0);
+    if (records.length + transfers.length + standings.size + chainSignatures.length === 0)
+      return { batch: null, change };
+    const batch: Batch = { tasks: records, transfers, standings: change.standings, chainSignatures };
     if (leaves.length > 0) batch.receipts = receiptBatch(leaves, at, this.#options.sign, sha256);
     return { batch, change };
   }

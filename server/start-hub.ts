@@ -152,15 +152,14 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
     },
     goldenInputs: (model) => registry.get(model)?.golden.map((vector) => vector.inputs) ?? [],
     keepChain: (session, miner, { seq, link, signature }) => {
-      const chain = {
+      runtime.keepChain({
         session,
         miner,
         seq,
         link: Buffer.from(link).toString("hex"),
         signature: Buffer.from(signature).toString("base64url"),
         at: clock.now(),
-      };
-      store.commit({ chainSignatures: [chain] }).catch(options.fatal);
+      });
     },
     warn,
   });
