@@ -335,7 +335,8 @@ function result(step: Step, event: EventOf<"result">): void {
     recall(step, task); // of a straggler and its hedge the first result counts
   }
   if (task.origin.kind === "canary") return judgeCanary(step, task);
-  if (task.spec.level === "fast" && !task.replied && inGoodStanding(session.standing)) {
+  const isFirst = task.runs.length === 1;
+  if (isFirst && task.spec.level === "fast" && !task.replied && inGoodStanding(session.standing)) {
     task.replied = true;
     const outcome = { ok: true as const, outputs: run.outputs, basis: "pending" as const, executors: 1 };
     step.out.push({ kind: "reply", outcome: { task: task.spec.task, result: outcome } });

@@ -41,7 +41,7 @@ export function advance(step: Step, task: OpenTask): void {
     return askThird(step, task);
   }
   const largest = slight && !newcomers ? largestAgreeing(model, task.runs) : [];
-  if (largest.length > task.runs.length / 2) return accept(step, task, largest[0] as Run, largest, []);
+  if (largest.length >= task.wanted) return accept(step, task, largest[0] as Run, largest, []);
   askReference(step, task, "disagreement");
 }
 

@@ -1,4 +1,5 @@
 import { type Tensor, toNumbers } from "../../shared/tensor.ts";
+import { MoneyAuditor } from "./money-auditor.ts";
 import type { Lease, Posting, Watcher } from "./watcher.ts";
 
 /**
@@ -6,7 +7,7 @@ import type { Lease, Posting, Watcher } from "./watcher.ts";
  * was paid, and none of the hub's code: it holds the hub to ../shared/policy.md, ../shared/money.md and
  * ../shared/design.md section 14.
  */
-interface Given extends Lease {
+export interface Given extends Lease {
   outputs: Tensor[] | null;
   seq: number;
   session: string;
@@ -16,7 +17,7 @@ interface Given extends Lease {
   suspicious: boolean;
 }
 
-interface Watched {
+export interface Watched {
   customer: string;
   model: string;
   level: string;
@@ -24,6 +25,9 @@ interface Watched {
   isHigh: boolean;
   hold: "none" | "open" | "settle" | "void" | "expire";
   replies: number;
+  /** What was delivered before its verdict. */
+  delivered: Tensor[] | null;
+  value: number;
   given: Given[];
   referenceRuns: number;
   referenceFailed: boolean;
@@ -35,7 +39,7 @@ interface Watched {
 }
 
 /** What the auditor holds against an owner's results on one model. */
-interface Record_ {
+interface TrackRecord {
   /** No more checks than this can have been passed since the last fail. */
   passesAtMost: number;
   undecided: Set<string>;
@@ -55,27 +59,32 @@ export class Auditor implements Watcher {
   readonly #withoutReference: ReadonlySet<string>;
   readonly tasks = new Map<string, Watched>();
   readonly counts = { settled: 0, unchecked: 0, wrong: 0, overturned: 0, suspended: 0, canaries: 0, quarantines: 0 };
-  #balances = new Map<string, bigint>();
-  #posted = new Set<string>();
   #given = new Map<string, Given>();
-  #records = new Map<string, Record_>();
+  #records = new Map<string, TrackRecord>();
   #suspended = new Set<string>();
   #refutals = new Map<string, number>();
   #canaryFails = new Set<string>();
   #canaryValues = new Map<string, Set<number>>();
   #inQuarantine = new Set<string>();
   #signedUpTo = new Map<string, number>();
-  #rulings = new Map<string, string>();
   #toRecheck = new Set<string>();
   /** Settled unchecked since the owner's last fail, oldest first. */
   #unchecked = new Map<string, string[]>();
   #prices: bigint[] = [];
-  #losses = new Set<string>();
   #hedges = 0;
   #crashes = 0;
 
+  readonly #money: MoneyAuditor;
+
   constructor(withoutReference: readonly string[] = []) {
     this.#withoutReference = new Set(withoutReference);
+    this.#money = new MoneyAuditor({
+      tasks: this.tasks,
+      given: this.#given,
+      signedUpTo: this.#signedUpTo,
+      isSuspended: (owner) => this.#suspended.has(owner),
+      fault: (what) => this.#fault(what),
+    });
   }
 
   /** An owner that had passed checks before. */
@@ -84,7 +93,7 @@ export class Auditor implements Watcher {
   }
 
   submitted(task: Parameters<Watcher["submitted"]>[0]): void {
-    const { customer, model, level, price } = task;
+    const { customer, model, level, price, value } = task;
     const sorted = [...this.#prices].sort((a, b) => (a < b ? -1 : 1));
     const median = sorted[sorted.length >> 1] ?? price;
     this.#prices.push(price);
@@ -96,6 +105,8 @@ export class Auditor implements Watcher {
       isHigh: sorted.length > 64 && price >= 150n * median,
       hold: "none",
       replies: 0,
+      delivered: null,
+      value,
       given: [],
       referenceRuns: 0,
       referenceFailed: this.#withoutReference.has(model),
@@ -109,7 +120,7 @@ export class Auditor implements Watcher {
 
   refusedForBalance(task: string): void {
     const watched = this.tasks.get(task);
-    if (watched && this.#balance(`customer:${watched.customer}`) >= watched.price) {
+    if (watched && this.#money.balance(`customer:${watched.customer}`) >= watched.price) {
       this.#fault(`${task} was refused, but its customer can pay`);
     }
     this.tasks.delete(task);
@@ -120,6 +131,7 @@ export class Auditor implements Watcher {
     if (!watched) return this.#fault(`an answer to ${task}, which nobody asked`);
     if (++watched.replies > 1) this.#fault(`${task} was answered twice`);
     if (!outputs) return;
+    if (basis === "pending") watched.delivered = outputs;
     const mayPrecedeVerdict = watched.level === "fast" && basis === "pending";
     if (basis === "pending" && !mayPrecedeVerdict)
       this.#fault(`${task} (${watched.level}) was answered before its verdict`);
@@ -246,6 +258,10 @@ export class Auditor implements Watcher {
     if (basis === "reference") {
       if (watched.referenceRuns === 0) this.#fault(`${task} rests on a reference run that did not happen`);
       if (runs.some((run) => offBy(run) >= FAIL)) this.#fault(`${task} was settled wrong against the reference`);
+      const { delivered, value } = watched;
+      if (delivered && offBy({ outputs: delivered, value }) > 2 * FAIL) {
+        this.#fault(`${task} is charged, though the reference refuted what was delivered`);
+      }
     } else if (basis === "checked") {
       const enough = watched.referenceFailed ? 2 : Math.max(2, wanted);
       if (owners.size < Math.min(enough, 3)) this.#fault(`${task} (${watched.level}) rests on ${owners.size} owners`);
@@ -264,8 +280,8 @@ export class Auditor implements Watcher {
     if (watched.isHigh) this.#fault(`${task} is of high value and was not checked`);
     if (run.suspicious) this.#fault(`${task} looked broken or repeated and was not checked`);
     const pay = (Number(watched.price) * 67) / 100;
-    const held = Number(this.#balance(`miner:${run.owner}:held`));
-    if (!this.#losses.has(run.owner) && held < LEAST_STAKE * pay) {
+    const held = Number(this.#money.balance(`miner:${run.owner}:held`));
+    if (!this.#money.losses.has(run.owner) && held < LEAST_STAKE * pay) {
       this.#fault(`${run.owner} had nothing to lose, yet ${task} was not checked`);
     }
     this.#unchecked.set(run.owner, [...(this.#unchecked.get(run.owner) ?? []), task]);
@@ -300,7 +316,7 @@ export class Auditor implements Watcher {
   }
 
   ruled(owner: string, caseId: string, ruling: string): void {
-    this.#rulings.set(`case:${caseId}`, `${ruling} ${owner}`);
+    this.#money.rulings.set(`case:${caseId}`, `${ruling} ${owner}`);
   }
 
   quarantined(owners: string[]): void {
@@ -325,86 +341,10 @@ export class Auditor implements Watcher {
   }
 
   posted(posting: Posting): void {
-    const { id, legs } = posting;
-    if (this.#posted.has(id)) this.#fault(`${id} was posted twice`);
-    this.#posted.add(id);
-    let sum = 0n;
-    for (const { account, amount } of legs) {
-      sum += amount;
-      const balance = this.#balance(account) + amount;
-      this.#balances.set(account, balance);
-      if (balance < 0n && account !== "issuer") this.#fault(`${id} leaves ${account} at ${balance}`);
-      if (amount < 0n && account.startsWith("miner:")) this.#mayTake(posting, account, amount);
-    }
-    if (sum !== 0n) this.#fault(`${id} is off balance by ${sum}`);
-    if (posting.kind === "pool-work") this.#paysWork(posting);
-    const task = posting.task ? this.tasks.get(posting.task) : undefined;
-    if (task && posting.task) this.#ofTask(posting.task, task, posting);
-  }
-
-  /** Held pay shrinks when the pay of an overturned task is reversed, and by a person's ruling; in no other way. */
-  #mayTake({ id, kind, task }: Posting, account: string, amount: bigint): void {
-    const owner = account.split(":")[1] as string;
-    this.#losses.add(owner);
-    if (kind === "overturn" && task && this.tasks.get(task)?.paid.get(owner) === -amount) return;
-    const ruling = this.#suspended.has(owner) ? this.#rulings.get(id) : undefined;
-    const held = this.#balance(account) - amount;
-    if (kind === "slash" && ruling === `minor ${owner}` && -amount === held / 5n) return;
-    if (kind === "slash" && ruling === `severe ${owner}`) return;
-    this.#fault(`${id} takes ${-amount} from ${account}, and nobody decided that`);
-  }
-
-  #ofTask(name: string, task: Watched, { id, kind, legs }: Posting): void {
-    const of = (account: string): bigint => legs.find((leg) => leg.account === account)?.amount ?? 0n;
-    const heldAccount = `customer:${task.customer}:held`;
-    if (kind === "hold") {
-      if (task.hold !== "none" || of(heldAccount) !== task.price) this.#fault(`${id} does not hold the price, once`);
-      task.hold = "open";
-    } else if (kind === "settle" || kind === "void" || kind === "expire") {
-      if (task.hold !== "open") this.#fault(`${id}: the hold of ${name} is ${task.hold}`);
-      task.hold = kind;
-      if (of(heldAccount) !== -task.price) this.#fault(`${id} does not spend the hold`);
-      if (kind === "settle") this.#shares(name, task, { id, kind, task: name, legs });
-      else if (of(`customer:${task.customer}`) !== task.price) this.#fault(`${id} does not give the price back`);
-      for (const given of task.given) this.#record(given.owner, given.model).undecided.delete(given.assignment);
-    } else if (kind === "overturn") {
-      if (of(`customer:${task.customer}`) !== task.price) this.#fault(`${id} does not refund the price`);
-    }
-  }
-
-  /** The table of ../shared/money.md: 1 + 1 + 3 + 20 %, 8 % to the pool, the rest to miners that did the work. */
-  #shares(name: string, task: Watched, posting: Posting): void {
-    const percent = { "burn:commons": 1n, foundation: 1n, processor: 3n, "creator:tabgrid": 20n };
-    for (const [account, share] of Object.entries(percent)) {
-      const amount = posting.legs.find((leg) => leg.account === account)?.amount ?? 0n;
-      const off = amount * 100n - task.price * share;
-      if (off > 100n || off < -100n) this.#fault(`${posting.id} gives ${account} ${amount} of ${task.price}`);
-    }
-    this.#paysWork(posting);
-    for (const { account, amount } of posting.legs) {
-      if (!account.startsWith("miner:")) continue;
-      task.paid.set(account.split(":")[1] as string, amount);
-      if (amount * 100n > task.price * 67n + 100n)
-        this.#fault(`${posting.id} pays ${account} more than the miners' part`);
-    }
-    if (!task.given.some((given) => given.outputs) && task.referenceRuns === 0)
-      this.#fault(`${name}: paid, but never run`);
-  }
-
-  /** Whoever is paid ran it, signed it and was not refuted. */
-  #paysWork({ id, task, legs }: Posting): void {
-    for (const { account, amount } of legs) {
-      if (!account.startsWith("miner:") || amount <= 0n) continue;
-      const owner = account.split(":")[1];
-      const did = [...(this.tasks.get(task ?? "")?.given ?? this.#given.values())].some(
-        (given) =>
-          given.owner === owner &&
-          given.task === task &&
-          given.outputs !== null &&
-          !given.refuted &&
-          (this.#signedUpTo.get(given.session) ?? 0) >= given.seq,
-      );
-      if (!did) this.#fault(`${id} pays ${owner}, who did not run and sign ${task}`);
+    this.#money.posted(posting);
+    const isEnd = posting.kind === "settle" || posting.kind === "void" || posting.kind === "expire";
+    for (const given of (isEnd && this.tasks.get(posting.task ?? "")?.given) || []) {
+      this.#record(given.owner, given.model).undecided.delete(given.assignment);
     }
   }
 
@@ -420,13 +360,13 @@ export class Auditor implements Watcher {
       if (task.basis && task.replies === 0 && !task.crashedSince) this.#fault(`${name} was charged, but not answered`);
     }
     for (const task of this.#toRecheck) this.#fault(`${task} was not rechecked after a fail of its owner`);
-    const total = [...this.#balances.values()].reduce((sum, balance) => sum + balance, 0n);
+    const total = this.#money.total();
     if (total !== 0n) this.#fault(`all balances together are ${total}`);
     const hedgesAtMost = 1 + this.#crashes + this.tasks.size / 100;
     if (this.#hedges > hedgesAtMost) this.#fault(`${this.#hedges} tasks were given out twice before an answer was in`);
   }
 
-  #record(owner: string, model: string): Record_ {
+  #record(owner: string, model: string): TrackRecord {
     const key = `${owner}|${model}`;
     let record = this.#records.get(key);
     if (!record) {
@@ -435,8 +375,6 @@ export class Auditor implements Watcher {
     }
     return record;
   }
-
-  #balance = (account: string): bigint => this.#balances.get(account) ?? 0n;
 
   #fault(what: string): void {
     if (this.faults.length < 20) this.faults.push(what);

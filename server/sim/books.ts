@@ -42,6 +42,10 @@ export class Books {
     for (const standing of standings) this.#standings.set(standing.owner, JSON.stringify(standing));
   }
 
+  openHold(task: TaskId): Hold | undefined {
+    return this.#holds.get(task);
+  }
+
   openHolds(): Hold[] {
     return [...this.#holds.values()];
   }

@@ -75,15 +75,15 @@ export function live(seed: number, options: LifeOptions = {}): LifeReport {
     world.runUntil(world.now + rng.next() * 2 * gapMs);
   }
   world.runUntil(world.now + REST_MS);
-  const { state } = world;
+  const { state, books, commits, crashes } = world.hub;
   auditor.finish({
     tasks: state.tasks.size,
     assignments: state.assignments.size,
     "queued items": state.queue.size,
     "reference runs": state.referenceInFlight,
-    holds: world.books.openHolds().length,
+    holds: books.openHolds().length,
   });
-  const { commits, crashCount: crashes, executions } = world;
+  const { executions } = world;
   const { faults, counts } = auditor;
   return { seed, faults, miners: miners.length, tasks, commits, crashes, executions, counts };
 }
@@ -124,7 +124,7 @@ function giveAPast(world: World, auditor: Auditor, miner: SimMiner, rng: Rng, mo
   standing.proven[key] = passes;
   standing.alpha += passes;
   standing.strikes = Math.max(-4.6, -0.095 * passes);
-  world.remember(standing, BigInt(nextInt(rng, 3)) * 400n * NANO_PER_MICRO);
+  world.remember(standing, ([0n, 400n, 100_000n][nextInt(rng, 3)] ?? 0n) * NANO_PER_MICRO);
   auditor.remember(miner.owner, model, passes);
 }
 

@@ -6,6 +6,7 @@ import { type LifeReport, live } from "./life.ts";
  *
  *   npm run sim -- --seed 7        replays one life and says what happened
  *   npm run sim -- --seeds 10000   runs lives 1 to 10,000; a seed whose invariants broke is printed
+ *   npm run sim -- --mutants       breaks rules on purpose and sees whether the auditor notices
  *   npm run sim -- --study verification --json
  */
 interface Options {
@@ -13,6 +14,7 @@ interface Options {
   seeds?: number;
   from: number;
   study?: string;
+  mutants?: boolean;
   json?: boolean;
 }
 
@@ -22,6 +24,7 @@ cli
   .option("--seed <number>", "Replay one life")
   .option("--seeds <count>", "Run so many lives")
   .option("--from <number>", "First seed of --seeds", { default: 1 })
+  .option("--mutants", "Break rule after rule in a copy of the code, and see whether the auditor notices")
   .option("--study <name>", "verification: measure the figures of the verification policy")
   .option("--json", "Print JSON")
   .action(run);
@@ -37,6 +40,7 @@ async function run(options: Options): Promise<void> {
     process.exitCode = study.figures.every((figure) => figure.holds) ? 0 : 1;
     return;
   }
+  if (options.mutants) return huntAll(options.seeds ?? 200);
   const count = options.seeds ?? 1;
   const first = options.seed ?? options.from;
   if (!Number.isInteger(first) || !Number.isInteger(count) || count < 1) fail("seeds are whole numbers");
@@ -70,6 +74,20 @@ async function run(options: Options): Promise<void> {
     console.log(total.broken === 0 ? "no invariant was broken" : `invariants were broken in ${total.broken} lives`);
   }
   process.exitCode = total.broken === 0 ? 0 : 1;
+}
+
+async function huntAll(seeds: number): Promise<void> {
+  const { hunt, mutants } = await import("./mutants.ts");
+  let missed = 0;
+  for (const mutant of mutants.filter((one) => (process.env.RULE ? one.rule.includes(process.env.RULE) : true))) {
+    const { rule, found, fault } = hunt(mutant, seeds);
+    if (found === 0) missed++;
+    console.log(
+      `${found > 0 ? "found " : "MISSED"} in ${found} of ${seeds} lives: ${rule}${found > 0 ? ` (${fault})` : ""}`,
+    );
+  }
+  console.log(missed === 0 ? `all ${mutants.length} broken rules were found` : `${missed} broken rules were missed`);
+  process.exitCode = missed === 0 ? 0 : 1;
 }
 
 /** A life in which the hub itself stops on a broken invariant counts as broken. */

@@ -19,7 +19,7 @@ export type Behaviour =
   | "replaying"
   /** Returns what another miner was heard to return for this input, and guesses otherwise. */
   | "copying"
-  /** Runs a smaller model: always a little wrong. */
+  /** Runs a smaller model: always a little wrong, or so little that nobody can be blamed. */
   | "quantising"
   /** Honest until it is trusted. */
   | "sleeper"
@@ -145,7 +145,7 @@ export class SimMiner {
         if (cheats) given = heard ?? answerOf(value, this.#signature);
         break;
       case "quantising":
-        given = answerOf(value, 1 + 2e-3);
+        given = answerOf(value, rate < 0.3 ? 1 + 2.5e-4 : 1 + 2e-3);
         break;
       case "sleeper":
         if (cheats && this.answered > 40) given = answerOf(value, this.#signature);
@@ -168,11 +168,20 @@ export class SimMiner {
 function faultyOrNot(value: number, deviceClass: number, faults: readonly ClassFault[], now: number): Tensor[] {
   for (const fault of faults) {
     if (fault.deviceClass !== deviceClass || now < fault.since) continue;
-    // Which inputs go wrong depends on the input alone.
-    const position = Math.abs(Math.imul(Math.round(value * 4096), 0x9e3779b1) >>> 0) / 0x1_0000_0000;
-    if (position < fault.share) return answerOf(value, 1.25);
+    // Which inputs go wrong depends on the class and the input alone, so two devices of the class agree on them.
+    if (spread(Math.round(value * 4096) ^ (deviceClass << 24)) < fault.share) {
+      return answerOf(value, 1.25 + deviceClass / 64);
+    }
   }
   return honestAnswer(value, deviceClass);
+}
+
+/** A number's own place in [0, 1): the finaliser of MurmurHash3. */
+function spread(of: number): number {
+  let hash = of | 0;
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return ((hash ^ (hash >>> 16)) >>> 0) / 0x1_0000_0000;
 }
 
 export const someBehaviour = (rng: Rng): Behaviour => {

@@ -23,7 +23,6 @@ export function postings(
   const transfers: Transfer[] = [];
   const standings = new Map<OwnerId, Standing>();
   const expired = new Set<TaskId>();
-  const holds = new Map(books.openHolds().map((held) => [held.task, held]));
   let pool = books.balance(accounts.pool(DOMAIN));
   const post = (transfer: Transfer | null) => {
     if (transfer) transfers.push(transfer);
@@ -38,7 +37,7 @@ export function postings(
         if (effect.state === "expired") expired.add(effect.task);
         break;
       case "void-hold": {
-        const held = holds.get(effect.task);
+        const held = books.openHold(effect.task);
         assert(held, `the hold of ${effect.task} is voided, but it is not open`);
         post((expired.has(effect.task) ? expireHold : voidHold)(held, at));
         break;

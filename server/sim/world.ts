@@ -2,17 +2,13 @@ import type { AssignmentId, CaseId, CustomerId, ModelKey, OwnerId, SessionId, Ta
 import type { Nano } from "../../shared/money.ts";
 import type { ServiceLevel } from "../../shared/pricing.ts";
 import { nextInt, type Rng, seededRng } from "../../shared/random.ts";
-import { assert } from "../../shared/result.ts";
 import type { Tensor } from "../../shared/tensor.ts";
 import type { CheckPolicy } from "../core/check-policy.ts";
 import type { CaseRuling, CoreModel, HubEffect, HubEvent, Standing } from "../core/events.ts";
-import { step } from "../core/hub.ts";
-import { HubState } from "../core/state.ts";
-import type { Ground } from "../core/trust.ts";
 import { accounts } from "../economy/accounts.ts";
-import { grant, voidHold } from "../economy/holds.ts";
+import { grant } from "../economy/holds.ts";
 import type { Transfer } from "../economy/ledger.ts";
-import { Books } from "./books.ts";
+import { type CrashPoint, HubProcess } from "./hub-process.ts";
 import {
   type ClassFault,
   fingerprint,
@@ -22,7 +18,6 @@ import {
   rightAnswer,
   type SimMiner,
 } from "./miner.ts";
-import { postings } from "./postings.ts";
 import { Timeline } from "./timeline.ts";
 import type { Watcher } from "./watcher.ts";
 
@@ -37,8 +32,7 @@ export interface WorldOptions {
   watchers: Watcher[];
   referenceBacklog?: number;
   checks?: CheckPolicy;
-  /** Number of a commit → whether the process dies before or after it. */
-  crashes?: ReadonlyMap<number, "before" | "after">;
+  crashes?: ReadonlyMap<number, CrashPoint>;
   /** What a person rules on a suspended owner, and after how long; null leaves the case open. */
   review?: (miner: SimMiner | undefined) => { ruling: CaseRuling; afterMs: number } | null;
 }
@@ -71,35 +65,29 @@ interface Connection {
 const TICK_MS = 50;
 
 export class World {
-  readonly books: Books;
+  readonly hub: HubProcess;
   readonly timeline = new Timeline();
   readonly miners = new Map<OwnerId, SimMiner>();
   faults: ClassFault[] = [];
-  state: HubState;
   now = 1_000_000;
-  commits = 0;
-  crashCount = 0;
   executions = 0;
-  hubWork = 0;
   readonly #options: WorldOptions;
   readonly #rng: Rng;
-  #inbox: HubEvent[] = [];
   #connections = new Map<string, Connection>();
   #sessionsMade = 0;
   #ticking = false;
-  #quarantined: Ground[] = [];
   /** What miners returned per input, for those who listen in. */
   #heard = new Map<number, Tensor[]>();
 
   constructor(options: WorldOptions) {
     this.#options = options;
     this.#rng = seededRng(options.seed);
-    this.books = new Books((transfer) => this.#tell((watcher) => watcher.posted(transfer)));
-    this.state = this.#start();
+    const { models, referenceBacklog = 4, checks, crashes, watchers } = options;
+    this.hub = new HubProcess({ models, referenceBacklog, checks, crashes }, this.#rng, watchers, this.now);
   }
 
   grant(customer: string, amount: Nano): void {
-    this.books.commit([grant(customer as CustomerId, amount, "start", this.now)], []);
+    this.hub.books.commit([grant(customer as CustomerId, amount, "start", this.now)], []);
   }
 
   /** An owner with a past: its standing and held pay from before the simulation. */
@@ -109,7 +97,7 @@ export class World {
       { account: accounts.minerHeld(standing.owner), asset: "USDC" as const, amount: held },
     ];
     const transfer: Transfer = { id: `grant:${standing.owner}`, kind: "grant", at: this.now, task: null, legs };
-    this.books.commit(held > 0n ? [transfer] : [], [standing]);
+    this.hub.books.commit(held > 0n ? [transfer] : [], [standing]);
   }
 
   submit(name: string, customer: string, model: ModelKey, value: number, level: ServiceLevel, price: Nano): void {
@@ -129,19 +117,19 @@ export class World {
       level,
       deadlineAt: this.now + 20_000,
     };
-    if (this.books.hold({ task, customer: spec.customer, amount: price }, this.now)) {
-      this.#report({ kind: "task.submitted", at: this.now, spec });
+    if (this.hub.books.hold({ task, customer: spec.customer, amount: price }, this.now)) {
+      this.hub.report({ kind: "task.submitted", at: this.now, spec });
     } else this.#tell((watcher) => watcher.refusedForBalance(task));
   }
 
   cancel(name: string): void {
-    this.#report({ kind: "task.cancelled", at: this.now, task: `t_${name}` as TaskId });
+    this.hub.report({ kind: "task.cancelled", at: this.now, task: `t_${name}` as TaskId });
   }
 
   /** Connects a miner; one whose owner is suspended is turned away, as the sockets do. */
   join(miner: SimMiner): void {
     this.miners.set(miner.owner, miner);
-    const standing = this.books.standing(miner.owner);
+    const standing = this.hub.books.standing(miner.owner);
     if (standing?.suspended) return;
     const before = this.#connections.get(miner.name);
     if (before?.isOpen) return;
@@ -160,8 +148,8 @@ export class World {
     if (before) this.#sign(before);
     const { now: at } = this;
     const { network, deviceClass } = miner.traits;
-    const held = this.books.balance(accounts.minerHeld(miner.owner));
-    this.#report({ kind: "owner.funds", at, owner: miner.owner, atRisk: held });
+    const held = this.hub.books.balance(accounts.minerHeld(miner.owner));
+    this.hub.report({ kind: "owner.funds", at, owner: miner.owner, atRisk: held });
     const device = {
       runtime: deviceClass % 2 === 0 ? ("webgpu" as const) : ("wasm" as const),
       adapter: "simulated",
@@ -172,7 +160,7 @@ export class World {
       ortVersion: "1",
     };
     const who = { session, miner: miner.miner, owner: miner.owner, network, device, slots: 1, standing };
-    this.#report({ kind: "miner.joined", at, ...who });
+    this.hub.report({ kind: "miner.joined", at, ...who });
     this.#toHub(connection, () => this.#status(connection));
   }
 
@@ -184,7 +172,7 @@ export class World {
   /** Runs what is planned until then. */
   runUntil(end: number): void {
     for (;;) {
-      if (this.#inbox.length > 0) this.#turn();
+      if (this.hub.hasWork) this.#turn();
       if (this.timeline.next > end) break;
       this.now = Math.max(this.now, this.timeline.next);
       this.timeline.advance();
@@ -194,10 +182,6 @@ export class World {
 
   #tell(say: (watcher: Watcher) => void): void {
     for (const watcher of this.#options.watchers) say(watcher);
-  }
-
-  #report(event: HubEvent): void {
-    this.#inbox.push(event);
   }
 
   #uniform([least, most]: [number, number]): number {
@@ -212,7 +196,7 @@ export class World {
   }
 
   #status(connection: Connection): void {
-    this.#report({
+    this.hub.report({
       kind: "miner.status",
       at: this.now,
       session: connection.session,
@@ -226,93 +210,28 @@ export class World {
   #break(connection: Connection): void {
     connection.isOpen = false;
     for (const id of connection.work.keys()) this.#tell((watcher) => watcher.unassigned(id));
-    this.#report({ kind: "miner.lost", at: this.now, session: connection.session });
+    this.hub.report({ kind: "miner.lost", at: this.now, session: connection.session });
   }
 
   #turn(): void {
-    const events = this.#inbox.splice(0);
-    const { effects, wakeAt } = step(this.state, events, this.#rng);
-    const { pool, transfers, standings } = postings(effects, this.books, this.now);
-    const durable = transfers.length + standings.length > 0;
-    if (durable) this.commits++;
-    const crash = durable ? this.#options.crashes?.get(this.commits) : undefined;
-    if (crash === "before") return this.#crash();
-    this.books.commit(transfers, standings);
-    assert(this.books.balance(accounts.pool("commons")) === pool, "the pool is not what its postings say");
-    for (const effect of effects) this.#committed(effect);
-    for (const { legs } of transfers) {
-      for (const { account, amount } of legs) {
-        const owner = /^miner:(.*):held$/.exec(account)?.[1];
-        if (owner) this.#report({ kind: "owner.paid", at: this.now, owner: owner as OwnerId, amount });
-      }
-    }
-    if (crash === "after") return this.#crash();
-    for (const effect of effects) this.#send(effect);
-    if (wakeAt !== null && !this.#ticking) {
-      this.#ticking = true;
-      this.timeline.plan(this.now + TICK_MS, () => {
-        this.#ticking = false;
-        this.#report({ kind: "tick", at: this.now });
-      });
-    }
+    const turn = this.hub.turn(this.now);
+    if (turn.died) return this.#reconnect();
+    for (const effect of turn.effects) this.#send(effect);
+    if (turn.wakeAt === null || this.#ticking) return;
+    this.#ticking = true;
+    this.timeline.plan(this.now + TICK_MS, () => {
+      this.#ticking = false;
+      this.hub.report({ kind: "tick", at: this.now });
+    });
   }
 
-  /** The process dies: all that was not committed is gone, every connection breaks, and it starts from the books. */
-  #crash(): void {
-    this.crashCount++;
-    this.#inbox = [];
-    this.#tell((watcher) => watcher.crashed());
-    const open = this.books.openHolds().map((held) => voidHold(held, this.now));
-    this.books.commit(open, []);
-    this.state = this.#start();
+  /** The process died: every connection is broken, and comes back. */
+  #reconnect(): void {
     for (const connection of this.#connections.values()) {
       if (!connection.isOpen) continue;
       connection.isOpen = false;
       connection.work.clear();
       this.timeline.plan(this.now + this.#uniform([10, 2_000]), () => this.join(connection.miner));
-    }
-  }
-
-  #start(): HubState {
-    const { models, checks, referenceBacklog = 4 } = this.#options;
-    const idPrefix = `${this.crashCount}x`;
-    for (const model of models) this.#report({ kind: "model.published", at: this.now, model });
-    for (const ground of this.#quarantined) {
-      this.#report({ kind: "class.ruled", at: this.now, ground, quarantined: true });
-    }
-    return new HubState({ idPrefix, referenceServes: true, referenceBacklog, checks });
-  }
-
-  /** What the books or their readers know once the batch is in. */
-  #committed(effect: HubEffect): void {
-    switch (effect.kind) {
-      case "check-done": {
-        const { task, basis, executions } = effect.fact;
-        const accepted = executions.flatMap(({ accepted, assignment }) => (accepted && assignment ? [assignment] : []));
-        return this.#tell((watcher) => watcher.settled(task, basis, accepted));
-      }
-      case "overturned":
-        return this.#tell((watcher) => watcher.overturned(effect.fact.task, effect.fact.owner));
-      case "case-opened": {
-        const { owner, case: id } = effect.opened;
-        this.#tell((watcher) => watcher.suspended(owner, id));
-        return this.#review(owner, id);
-      }
-      case "case-withdrawn":
-        return this.#tell((watcher) => watcher.restored(effect.owner, "withdrawn"));
-      case "case-closed": {
-        const { owner, ruling } = effect.decision;
-        if (ruling !== "severe") this.#tell((watcher) => watcher.restored(owner, ruling));
-        return;
-      }
-      case "class-quarantined":
-        this.#quarantined.push(effect.ground);
-        return this.#tell((watcher) => watcher.quarantined(effect.owners));
-      case "work":
-        if (effect.outcome === "refuted") {
-          this.#tell((watcher) => watcher.refuted(effect.owner, effect.assignment));
-        }
-        return;
     }
   }
 
@@ -323,14 +242,14 @@ export class World {
       const { ruling, afterMs } = verdict;
       this.timeline.plan(this.now + afterMs, () => {
         this.#tell((watcher) => watcher.ruled(owner, id, ruling));
-        this.#report({
+        this.hub.report({
           kind: "case.decided",
           at: this.now,
           case: id,
           owner,
           reviewer: "reviewer",
           ruling,
-          standing: this.books.standing(owner),
+          standing: this.hub.books.standing(owner),
         });
       });
     }
@@ -351,6 +270,8 @@ export class World {
 
   #send(effect: HubEffect): void {
     switch (effect.kind) {
+      case "case-opened":
+        return this.#review(effect.opened.owner, effect.opened.case);
       case "reply": {
         const { task, result } = effect.outcome;
         return this.#tell((watcher) =>
@@ -384,19 +305,19 @@ export class World {
 
   #runReference(task: TaskId, inputs: Tensor[]): void {
     const { referenceMs, referenceFailureRate } = this.#options.network;
-    const life = this.crashCount;
+    const life = this.hub.crashes;
     this.executions++;
     this.timeline.plan(this.now + referenceMs, () => {
-      if (life !== this.crashCount) return;
+      if (life !== this.hub.crashes) return;
       if (this.#rng.next() < referenceFailureRate) {
         this.#tell((watcher) => watcher.referenceFailed(task));
-        this.#report({ kind: "reference.failed", at: this.now, task, reason: "simulated" });
+        this.hub.report({ kind: "reference.failed", at: this.now, task, reason: "simulated" });
         return;
       }
       this.#tell((watcher) => watcher.referenceRan(task));
       const outputs = rightAnswer(inputValue(inputs));
       const commitment = fingerprint(outputs);
-      this.#report({ kind: "reference.done", at: this.now, task, outputs, commitment, runMs: referenceMs });
+      this.hub.report({ kind: "reference.done", at: this.now, task, outputs, commitment, runMs: referenceMs });
     });
   }
 
@@ -409,7 +330,7 @@ export class World {
       const outputs = model.golden.map(({ inputs }) => honestAnswer(inputValue(inputs), deviceClass));
       connection.resident.add(key);
       const digest = fingerprint(outputs.flat()).slice(-16);
-      this.#report({
+      this.hub.report({
         kind: "miner.prepared",
         at: this.now,
         session,
@@ -475,9 +396,10 @@ export class World {
       commitment,
       computeMs: 1,
     } as const;
-    this.#report(event);
+    this.hub.report(event);
     if (this.#rng.next() < this.#options.network.duplicateRate) {
-      this.#toHub(connection, () => this.#report({ ...event, at: this.now }));
+      this.#toHub(connection, () => this.hub.report({ ...event, at: this.now }));
+      this.#impersonate(event);
     }
     if (connection.willSign) return;
     connection.willSign = true;
@@ -487,11 +409,21 @@ export class World {
     });
   }
 
+  /** Someone else hands in a result for work that is not its own. */
+  #impersonate(event: Extract<HubEvent, { kind: "result" }>): void {
+    const others = [...this.#connections.values()].filter((one) => one.isOpen && one.session !== event.session);
+    const thief = others[nextInt(this.#rng, others.length)];
+    const open = others.flatMap(({ work }) => [...work.keys()]);
+    const assignment = open[nextInt(this.#rng, open.length)];
+    if (!thief || !assignment || thief.work.has(assignment)) return;
+    this.hub.report({ ...event, session: thief.session, assignment, seq: ++thief.seq });
+  }
+
   #sign(connection: Connection): void {
     const { session, seq } = connection;
     if (seq === connection.signedSeq) return;
     connection.signedSeq = seq;
     this.#tell((watcher) => watcher.signed(session, seq));
-    this.#report({ kind: "chain.signed", at: this.now, session, seq });
+    this.hub.report({ kind: "chain.signed", at: this.now, session, seq });
   }
 }
