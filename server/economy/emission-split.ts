@@ -1,7 +1,7 @@
 import type { AccountId } from "../../shared/ids.ts";
 import { type Nano, split } from "../../shared/money.ts";
 import { accounts } from "./accounts.ts";
-import { apportion, least } from "./apportion.ts";
+import { apportion, greatest, least, sum } from "./apportion.ts";
 import { type Royalty, splitRoyalty } from "./royalty.ts";
 
 /** A domain's split of emission, in hundredths of a per cent; bounds are in domains.ts. */
@@ -19,17 +19,20 @@ export interface EmissionShares {
 /** Fixed. */
 const FOUNDATION = 100n;
 const WHOLE = 10_000n;
+const NOBODY = "nobody" as AccountId;
 
 /** Who has a claim to a model's part, and how much. A party is named by the account of its spendable USDC. */
 export interface ModelClaims {
   domain: string;
   royalty: Royalty;
-  /** VWU whose pay matured in the epoch. */
+  /** VWU of the tasks that matured in the epoch. */
+  vwu: bigint;
+  /** Of it what each miner was paid for; the rest, the reference node's, earns nothing. */
   work: ReadonlyMap<AccountId, bigint>;
+  /** Of it what each validator checked; the rest was not checked, and its part has no claimant. */
+  checks: ReadonlyMap<AccountId, bigint>;
   /** Attested availability, ms. */
   availability: ReadonlyMap<AccountId, bigint>;
-  /** Checks that matured and were not overturned. */
-  checks: ReadonlyMap<AccountId, bigint>;
   /** Stake × time in the domain. */
   stakes: ReadonlyMap<AccountId, bigint>;
   cover: StakeCover;
@@ -49,7 +52,11 @@ export interface Division {
   unclaimed: Nano;
 }
 
-/** Splits a model's part of an epoch's emission, or of its emission pool (z), by largest remainder at every level. */
+/**
+ * Splits a model's part of an epoch's emission, or of its emission pool (z), by largest remainder at every level. Work and
+ * checks are weighed against all VWU that matured, which follows the price: so no one gains another's part by asking for
+ * cheaper, smaller or more often checked tasks.
+ */
 export function divideModel(
   amount: Nano,
   shares: EmissionShares,
@@ -61,10 +68,11 @@ export function divideModel(
   const give = (account: AccountId, part: Nano) => {
     if (part > 0n) parts.set(account, (parts.get(account) ?? 0n) + part);
   };
-  const giveAll = (part: Nano, weights: ReadonlyMap<AccountId, bigint>) => {
-    const given = apportion(part, weights, tieBreak);
-    if (given) for (const [account, one] of given) give(account, one);
-    else unclaimed += part;
+  const giveAll = (part: Nano, weights: ReadonlyMap<AccountId, bigint>, whole = 0n) => {
+    const nobody = greatest(whole - sum(weights.values()), 0n);
+    const given = apportion(part, new Map([...weights, [NOBODY, nobody] as const]), tieBreak);
+    unclaimed += given ? (given.get(NOBODY) ?? 0n) : part;
+    for (const [account, one] of given ?? []) if (account !== NOBODY) give(account, one);
   };
   const cut = <Id extends string>(part: Nano, weights: Record<Id, bigint>) => {
     const listed = (Object.keys(weights) as Id[]).map((id) => ({ id, weight: weights[id] }));
@@ -87,9 +95,9 @@ export function divideModel(
   });
   const availability = BigInt(shares.availability);
   const mined = cut(rest("miners"), { work: WHOLE - availability, availability });
-  giveAll(mined("work"), claims.work);
+  giveAll(mined("work"), claims.work, claims.vwu);
   giveAll(mined("availability"), claims.availability);
-  giveAll(rest("validators"), claims.checks);
+  giveAll(rest("validators"), claims.checks, claims.vwu);
   const earned = coveredPart(rest("stakers"), claims.cover);
   giveAll(earned, claims.stakes);
   unclaimed += rest("stakers") - earned;

@@ -1,0 +1,73 @@
+import type { AccountId, ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
+import { ceilDiv, type Nano } from "../../shared/money.ts";
+import { executionsPriced, type Tariff, vwuOf } from "../../shared/pricing.ts";
+import { assert } from "../../shared/result.ts";
+import type { Millis } from "../../shared/time.ts";
+import { accounts } from "./accounts.ts";
+import { type DomainRevenue, revenueTable, type Settlement } from "./revenue.ts";
+import type { VerifiedTask } from "./verified-task.ts";
+
+/** What the economy keeps of a settled task until it has matured. */
+export interface HeldTask {
+  task: TaskId;
+  at: Millis;
+  domain: string;
+  model: ModelKey;
+  /** Gross price. */
+  revenue: Nano;
+  foundation: Nano;
+  /** y. */
+  processor: Nano;
+  /** x. */
+  creator: Nano;
+  /** z. */
+  emission: Nano;
+  /** The fixed part and d. */
+  burn: Nano;
+  /** VWU × the executions that were priced: it follows the price, and pay follows it. */
+  vwu: bigint;
+  /** What each miner was paid, and for how much of `vwu`. */
+  pay: readonly { owner: OwnerId; amount: Nano; vwu: bigint }[];
+  /** How much of `vwu` each miner checked, in equal parts. */
+  checks: readonly { owner: OwnerId; vwu: bigint }[];
+}
+
+/** Reads off a settlement what will mature. The reference node's part of pay and checks is nobody's. */
+export function heldTask(fact: VerifiedTask, settlement: Settlement, revenue: DomainRevenue, tariff: Tariff): HeldTask {
+  const table = revenueTable(revenue, fact.royaltyBasisPoints);
+  assert(table.ok, `${fact.task} was settled by a table that is refused`);
+  const { domain } = revenue;
+  const gained = new Map(settlement.transfer.legs.map(({ account, amount }) => [account, amount]));
+  const gainOf = (account: AccountId): Nano => gained.get(account) ?? 0n;
+  const vwu = vwuOf(fact.work, tariff) * BigInt(executionsPriced(fact.level));
+
+  const minersPart = ceilDiv(fact.price * BigInt(table.value.miners), 10_000n);
+  let unearned = minersPart;
+  const pay: HeldTask["pay"][number][] = [];
+  for (const { owner, amount } of settlement.pay) {
+    if (amount === 0n) continue;
+    // What the verification pool paid on top of the price comes last and has no VWU.
+    const isPriced = amount <= unearned;
+    if (isPriced) unearned -= amount;
+    pay.push({ owner, amount, vwu: isPriced ? (vwu * amount) / minersPart : 0n });
+  }
+
+  const checks = fact.executions.filter(({ role }) => role === "check" || role === "third");
+  return {
+    task: fact.task,
+    at: fact.at,
+    domain,
+    model: fact.model,
+    revenue: fact.price,
+    foundation: gainOf(accounts.foundation),
+    processor: gainOf(accounts.processor),
+    creator: gainOf(accounts.creator(fact.creator)),
+    emission: gainOf(accounts.emission(domain)),
+    burn: gainOf(accounts.burn(domain)),
+    vwu,
+    pay,
+    checks: checks.flatMap(({ by, accepted, signed }) =>
+      by !== "reference" && accepted && signed ? [{ owner: by, vwu: vwu / BigInt(checks.length) }] : [],
+    ),
+  };
+}
