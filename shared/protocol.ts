@@ -1,6 +1,5 @@
 import { z } from "zod";
-import type { TabgridError } from "./errors.ts";
-import { errorCodes } from "./errors.ts";
+import type { ErrorCode, TabgridError } from "./errors.ts";
 import { limits } from "./limits.ts";
 import { dtypeNames } from "./tensor.ts";
 
@@ -231,7 +230,8 @@ export const accountSchema = z.strictObject({
 export type AccountUpdate = z.infer<typeof accountSchema>;
 
 export const errorSchema = z.strictObject({
-  code: z.enum(Object.keys(errorCodes) as [keyof typeof errorCodes, ...(keyof typeof errorCodes)[]]),
+  /** One of `errorCodes`. A newer hub may know more of them, which is no other protocol. */
+  code: z.custom<ErrorCode>((code) => typeof code === "string").meta({ text: true }),
   message: z.string(),
   field: z.string().optional(),
   expected: z.string().optional(),
