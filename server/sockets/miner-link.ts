@@ -16,13 +16,13 @@ export class MinerLink {
   readonly miner: MinerId;
   readonly owner: OwnerId;
   readonly publicKey: KeyObject;
-  readonly #key: Uint8Array;
+  readonly #key: KeyObject;
   #seq = 0;
   /** Links from the last signed one on; the first is that of `#signedSeq`. */
   #links: Uint8Array[];
   #signedSeq = 0;
 
-  constructor(id: { session: SessionId; miner: MinerId; owner: OwnerId; publicKey: KeyObject; key: Uint8Array }) {
+  constructor(id: { session: SessionId; miner: MinerId; owner: OwnerId; publicKey: KeyObject; key: KeyObject }) {
     this.session = id.session;
     this.miner = id.miner;
     this.owner = id.owner;
