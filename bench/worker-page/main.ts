@@ -1,4 +1,6 @@
 import { Pool, type PooledModel } from "../../client/miner/pool.ts";
+import { superviseWorker } from "../../client/miner/supervised-worker.ts";
+import type { InferenceRemote } from "../../client/worker/contract.ts";
 import { importOrt } from "../../client/worker/ort-build.ts";
 import { drawDigit, side } from "../../models/digits/draw.ts";
 import graphUrl from "../../models/digits/model.onnx?url";
@@ -13,6 +15,8 @@ export interface WorkerBench {
   bare(count: number): Promise<number>;
   /** The same through a worker, with so many pictures to a message. */
   pooled(count: number, perMessage: number): Promise<number>;
+  /** The same through one worker that always has the next picture waiting. */
+  queued(count: number): Promise<number>;
   /** How each picture's outputs through a worker compare with the bare call's on WASM, and the mean milliseconds. */
   compare(runtime: "webgpu" | "wasm", tolerance: Tolerance): Promise<{ comparisons: Comparison[]; ms: number }>;
 }
@@ -40,6 +44,16 @@ const onRuntime = (runtime: "webgpu" | "wasm"): PooledModel => ({
   memoryBytes: 0,
   rowsTogether: 1,
 });
+
+let waiting: ReturnType<typeof startWorker> | null = null;
+
+async function startWorker() {
+  const script = new Worker(new URL("../../client/worker/inference.worker.ts", import.meta.url), { type: "module" });
+  const worker = superviseWorker<InferenceRemote>(script);
+  const loaded = await worker.call(60_000, async (remote) => remote.load(onRuntime("wasm").request));
+  assert(loaded.ok && loaded.value.ok, "the worker loads digits");
+  return worker;
+}
 
 async function runBare([image]: Tensor[]): Promise<Float32Array> {
   const { data, shape } = image as Tensor;
@@ -71,6 +85,21 @@ const bench: WorkerBench = {
       const items = Array.from({ length: perMessage }, (_, at) => picture(i + at));
       await runPooled(model, items);
     }
+    return (performance.now() - started) / count;
+  },
+  async queued(count) {
+    waiting ??= startWorker();
+    const worker = await waiting;
+    const started = performance.now();
+    let next = 0;
+    const lane = async () => {
+      while (next < count) {
+        const inputs = picture(next++);
+        const ran = await worker.call(60_000, async (remote) => remote.run([inputs], 1));
+        assert(ran.ok && ran.value[0]?.ok, "the picture is read");
+      }
+    };
+    await Promise.all([lane(), lane()]);
     return (performance.now() - started) / count;
   },
   async compare(runtime, tolerance) {
