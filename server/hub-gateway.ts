@@ -246,7 +246,7 @@ function networkOf(state: HubState, statistics: Statistics): NetworkView {
   let miners = 0;
   let working = 0;
   for (const session of state.roster.sessions.values()) {
-    if (session.graceEndsAt !== null) continue;
+    if (session.graceEndsAt !== null || session.role === "validator") continue;
     miners++;
     if (session.assignments.size > 0) working++;
   }

@@ -26,6 +26,7 @@ export const consoleMinerSchema = z.object({
   session: z.string(),
   owner: z.string(),
   network: z.string(),
+  role: z.enum(["miner", "validator"]),
   runtime: z.string(),
   adapter: z.string(),
   fallback: z.boolean(),

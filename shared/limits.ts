@@ -36,4 +36,9 @@ export const limits = {
   disconnectGraceMs: 3_000,
   helloTimeoutMs: 10_000,
   goldenVectors: 8,
+  /** What a validator, a phone perhaps, is asked to load at most: one model's memory, and all of its models'. */
+  validatorModelBytes: 64 * MIB,
+  validatorMemoryBytes: 256 * MIB,
+  /** The longest that one check may be expected to take a validator. */
+  validatorCheckMs: 2_000,
 } as const;

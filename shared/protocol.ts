@@ -54,6 +54,10 @@ export const challengeSchema = z.strictObject({
 });
 export type Challenge = z.infer<typeof challengeSchema>;
 
+/** A miner computes answers and checks those of others; a validator only checks. */
+export const sessionRoles = ["miner", "validator"] as const;
+export type SessionRole = (typeof sessionRoles)[number];
+
 export const runtimes = ["webgpu", "wasm"] as const;
 
 /** What a miner says of its machine. Hints for routing and for people, never evidence. */
@@ -86,7 +90,7 @@ export const helloSchema = z.strictObject({
   publicKey: bytes(32),
   ephemeral: bytes(32),
   signature: bytes(64),
-  role: z.enum(["miner", "validator"]),
+  role: z.enum(sessionRoles),
   device: deviceSchema,
   slots: z.int().min(1).max(limits.slotsMax),
   /** After a dropped connection: signs what the earlier session had left unsigned, so that it is paid. */

@@ -15,6 +15,7 @@ import { minerTones, modelTones, shortId } from "./state-look.ts";
 
 const columns: Column<ConsoleMiner>[] = [
   { id: "miner", label: "Miner", value: (miner) => miner.miner },
+  { id: "role", label: "Part", value: (miner) => miner.role },
   { id: "state", label: "State", value: (miner) => miner.state },
   { id: "adapter", label: "Runs on", value: (miner) => `${miner.runtime} ${miner.adapter}` },
   { id: "trust", label: "Trust", value: (miner) => miner.trust },
@@ -25,6 +26,8 @@ const columns: Column<ConsoleMiner>[] = [
   { id: "earned", label: "Earned", value: (miner) => BigInt(miner.earned), right: true },
   { id: "connectedAt", label: "Since", value: (miner) => miner.connectedAt },
 ];
+
+const roleLabels: Record<ConsoleMiner["role"], string> = { miner: "answers", validator: "checks only" };
 
 export function MinersView({ feed }: { feed: Feed }) {
   const [order, setOrder] = useState<Order>({ column: "accepted", descending: true });
@@ -64,6 +67,9 @@ function MinerRow({ miner, now, onOpen }: { miner: ConsoleMiner; now: number; on
         <button type="button" className="open mono" onClick={onOpen} aria-label={`Details of ${miner.miner}`}>
           {shortId(miner.miner)}
         </button>
+      </td>
+      <td>
+        <Badge tone="idle">{roleLabels[miner.role]}</Badge>
       </td>
       <td>
         <Badge tone={minerTones[miner.state]}>{miner.state}</Badge>
@@ -117,6 +123,8 @@ function MinerPanel(props: { miner: ConsoleMiner | undefined; now: number; onClo
         <dd className="mono wrap-anywhere">{miner.owner}</dd>
         <dt>Session</dt>
         <dd className="mono wrap-anywhere">{miner.session}</dd>
+        <dt>Part</dt>
+        <dd>{roleLabels[miner.role]}</dd>
         <dt>Network</dt>
         <dd className="mono">{miner.network}</dd>
         <dt>Runs on</dt>

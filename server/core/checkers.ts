@@ -1,10 +1,12 @@
 import { executionsPriced } from "../../shared/pricing.ts";
+import { sessionRoles } from "../../shared/protocol.ts";
 import { checkRate, payOf } from "./check-policy.ts";
 import type { CoreModel } from "./events.ts";
 import type { WorkItem } from "./queue.ts";
 import { expectedMs, type MinerSession } from "./roster.ts";
 import { isCustomers, type OpenTask, type Run, type Step } from "./state.ts";
 import { type Ground, isProven, NEWCOMER_PASSES, passesOf } from "./trust.ts";
+import { isTooSlow } from "./validators.ts";
 
 /** Who may check, and whether an answer is checked at all (../shared/policy.md, "Who checks" and "How often"). */
 
@@ -22,8 +24,14 @@ export const groundOn = (session: MinerSession, model: CoreModel["key"]): Ground
 
 type Wanted = Pick<WorkItem, "role" | "otherClass">;
 
+export const isCheck = (role: WorkItem["role"]): boolean => role === "check" || role === "third";
+
 /** May this session run the task, given who already has? */
 export function mayRun(step: Step, task: OpenTask, session: MinerSession, { role, otherClass }: Wanted): boolean {
+  if (session.role === "validator") {
+    const on = session.models.get(task.spec.model);
+    if (!isCheck(role) || !on || isTooSlow(session, on)) return false;
+  }
   if (task.runs.length === 0 && task.live.size === 0) return true;
   for (const run of task.runs) {
     if (run.by === session.owner || (run.network !== null && run.network === session.network)) return false;
@@ -45,7 +53,9 @@ export function mayRun(step: Step, task: OpenTask, session: MinerSession, { role
 }
 
 export const someoneMayRun = (step: Step, task: OpenTask, wanted: Wanted): boolean =>
-  step.state.roster.able(task.spec.model).some((session) => mayRun(step, task, session, wanted));
+  sessionRoles.some((role) =>
+    step.state.roster.able(task.spec.model, role).some((session) => mayRun(step, task, session, wanted)),
+  );
 
 /** Whether a peer of another device class could take this check. */
 export const otherClassMayRun = (step: Step, task: OpenTask, role: Wanted["role"]): boolean =>
@@ -84,6 +94,20 @@ function rateOf(step: Step, task: OpenTask, model: CoreModel, run: Run): number 
   const pay = payOf(checks, spec.price, model.royaltyBasisPoints, 1);
   const atRisk = roster.atRisk.get(standing.owner) ?? 0n;
   return checkRate(checks, passesOf(standing, ground), { pay, atRisk }, model.checkCost);
+}
+
+/**
+ * A validator has no answers of its own in whose place it could be sent a canary: it is owed one for as many of the checks
+ * in which peers alone agreed, so that a check that only repeats what its miner said is found out.
+ */
+export function oweValidators(step: Step, task: OpenTask, agreeing: readonly Run[], model: CoreModel): void {
+  const { checks, roster } = step.state;
+  for (const run of agreeing) {
+    const id = run.miner && roster.byMiner.get(run.miner);
+    const session = id ? roster.sessions.get(id) : undefined;
+    if (session?.role !== "validator") continue;
+    if (step.rng.next() < referenceShareOf(step, task) * checks.canaryPart) oweCanary(step, run, model);
+  }
 }
 
 /** Has a known answer sent to the miner of a run; false where it is gone or the reference node makes none. */

@@ -11,7 +11,7 @@ import type {
 } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import type { ServiceLevel } from "../../shared/pricing.ts";
-import type { Device, MinerFault } from "../../shared/protocol.ts";
+import type { Device, MinerFault, SessionRole } from "../../shared/protocol.ts";
 import type { Tensor, TensorSpec } from "../../shared/tensor.ts";
 import type { Millis } from "../../shared/time.ts";
 import type { Tolerance } from "../../shared/tolerance.ts";
@@ -123,6 +123,8 @@ export type HubEvent =
       owner: OwnerId;
       /** /24 or /48; null for loopback and private addresses, which carry no evidence. */
       network: string | null;
+      /** A miner where it is left out. */
+      role?: SessionRole;
       device: Device;
       slots: number;
       standing: Standing | null;

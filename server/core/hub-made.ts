@@ -61,7 +61,7 @@ const mayTake = (session: MinerSession): boolean =>
 
 function send(step: Step, session: MinerSession, model: CoreModel, known: KnownAnswer): void {
   const task = open(step, specOf(step, model, known.inputs, known.inputHash), { kind: "canary", expected: known });
-  grant(step, session, model, [{ task: task.spec.task, role: "primary" }]);
+  grant(step, session, model, [{ task: task.spec.task, role: session.role === "validator" ? "check" : "primary" }]);
   task.waiting = 0;
 }
 

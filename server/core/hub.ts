@@ -6,13 +6,13 @@ import type { Rng } from "../../shared/random.ts";
 import { unreachable } from "../../shared/result.ts";
 import { matchSpecs, type Tensor } from "../../shared/tensor.ts";
 import type { Millis } from "../../shared/time.ts";
-import { compareResults } from "../../shared/tolerance.ts";
 import { looksBroken } from "./check-policy.ts";
 import { groundOn } from "./checkers.ts";
 import { decideCase, QUARANTINED, ruleClass } from "./consequences.ts";
 import { deviceClassOf } from "./device-class.ts";
 import type { HubEffect, HubEvent } from "./events.ts";
 import { grantCanaries, judgeCanary, startRechecks, supplied } from "./hub-made.ts";
+import { mismatchOf } from "./known-answers.ts";
 import { dropSession, earnHedge, giveBack, nextWake, sweep } from "./leases.ts";
 import type { Assignment, MinerSession } from "./roster.ts";
 import { prepareModels, schedule, whyUnserviceable } from "./scheduler.ts";
@@ -29,6 +29,7 @@ import {
   type Step,
 } from "./state.ts";
 import { freshStanding, inGoodStanding } from "./trust.ts";
+import { tooSlowFor } from "./validators.ts";
 import { advance, noReference, settleIfSigned } from "./verification.ts";
 
 export interface StepResult {
@@ -152,6 +153,7 @@ function join(step: Step, event: EventOf<"miner.joined">): void {
     miner: event.miner,
     owner: event.owner,
     network: event.network,
+    role: event.role ?? "miner",
     device: event.device,
     standing,
     slots: event.slots,
@@ -173,13 +175,17 @@ function join(step: Step, event: EventOf<"miner.joined">): void {
   out.push({ kind: "kept", session: session.id, assignments: [...session.assignments.keys()] });
 }
 
-/** The same miner came back (or opened a second connection): its leases and loaded models move to the new session. */
+/**
+ * The same miner came back (or opened a second connection): its leases and loaded models move to the new session. In
+ * another role other work and other models are its own: it starts afresh.
+ */
 function takeOver(step: Step, from: MinerSession, to: MinerSession): void {
   const { roster } = step.state;
   if (from.graceEndsAt === null) {
     const error = failure("replaced", "the same identity connected again");
     step.out.push({ kind: "disconnect", session: from.id, error });
   }
+  if (from.role !== to.role) return dropSession(step, from);
   for (const assignment of from.assignments.values()) assignment.session = to.id;
   to.assignments = from.assignments;
   to.messages = from.messages;
@@ -228,38 +234,14 @@ function prepared(step: Step, event: EventOf<"miner.prepared">): void {
   const model = step.state.models.get(event.model);
   const on = session?.models.get(event.model);
   if (!session || !model || on?.state !== "preparing") return;
-  let problem: string | null = null;
-  for (const [index, vector] of model.golden.entries()) {
-    const answer = event.outputs[index];
-    if (!answer) {
-      problem = `known answer ${index + 1} is missing`;
-      break;
-    }
-    const matched = matchSpecs(answer, model.outputs, `outputs[${index}]`);
-    if (!matched.ok) {
-      problem = matched.error.message;
-      break;
-    }
-    const { agreement, what } = compareResults(model.comparator, answer, vector.outputs);
-    if (agreement !== "PASS") {
-      problem = `known answer ${index + 1} does not match: ${what}`;
-      break;
-    }
-  }
+  const problem = tooSlowFor(session, event) ?? mismatchOf(model, event.outputs);
   on.deviceClass = deviceClassOf(event.digest);
   on.quarantined = problem === null && step.state.classes.isQuarantined(groundOn(session, event.model));
   on.state = problem || on.quarantined ? "refused" : "admitted";
-  on.reason = problem ?? (on.quarantined ? QUARANTINED : null);
+  on.reason = problem?.message ?? (on.quarantined ? QUARANTINED : null);
   on.serviceMs = Math.max(event.runMs, 0.1);
   step.state.roster.refresh(session);
-  if (problem)
-    refuse(
-      step,
-      session.id,
-      "prepared",
-      null,
-      failure("wrong-outputs", `${model.key}: ${problem}`, { field: "outputs" }),
-    );
+  if (problem) refuse(step, session.id, "prepared", null, problem);
   prepareModels(step);
 }
 

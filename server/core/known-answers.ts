@@ -1,6 +1,8 @@
+import { failure, type TabgridError } from "../../shared/errors.ts";
 import type { ModelKey, OwnerId } from "../../shared/ids.ts";
 import { nextInt, type Rng } from "../../shared/random.ts";
-import { dtypes, type Tensor } from "../../shared/tensor.ts";
+import { dtypes, matchSpecs, type Tensor } from "../../shared/tensor.ts";
+import { compareResults } from "../../shared/tolerance.ts";
 import type { CoreModel } from "./events.ts";
 
 /**
@@ -15,6 +17,20 @@ export interface KnownAnswer {
   commitment: string;
   referenceMs: number;
   givenTo: Set<OwnerId>;
+}
+
+/** Why these outputs do not admit a session to the model, or null where every known answer matches. */
+export function mismatchOf(model: CoreModel, outputs: readonly Tensor[][]): TabgridError | null {
+  const wrong = (what: string) => failure("wrong-outputs", `${model.key}: ${what}`, { field: "outputs" });
+  for (const [index, vector] of model.golden.entries()) {
+    const answer = outputs[index];
+    if (!answer) return wrong(`known answer ${index + 1} is missing`);
+    const matched = matchSpecs(answer, model.outputs, `outputs[${index}]`);
+    if (!matched.ok) return wrong(matched.error.message);
+    const { agreement, what } = compareResults(model.comparator, answer, vector.outputs);
+    if (agreement !== "PASS") return wrong(`known answer ${index + 1} does not match: ${what}`);
+  }
+  return null;
 }
 
 const KEPT = 8;

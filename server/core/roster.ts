@@ -1,7 +1,7 @@
 import type { AssignmentId, MinerId, ModelKey, OwnerId, SessionId, TaskId } from "../../shared/ids.ts";
 import { limits } from "../../shared/limits.ts";
 import type { Nano } from "../../shared/money.ts";
-import type { Device } from "../../shared/protocol.ts";
+import type { Device, SessionRole } from "../../shared/protocol.ts";
 import { nextInt, type Rng } from "../../shared/random.ts";
 import type { Millis } from "../../shared/time.ts";
 import { RecentAnswers } from "./check-policy.ts";
@@ -64,6 +64,7 @@ export interface MinerSession {
   miner: MinerId;
   owner: OwnerId;
   network: string | null;
+  role: SessionRole;
   device: Device;
   standing: Standing;
   slots: number;
@@ -122,8 +123,8 @@ export class Roster {
   /** Collateral and held pay per owner. */
   readonly atRisk = new Map<OwnerId, Nano>();
   /** Per model: every admitted, accepting session (`able`), and those of them with room for one more message (`free`). */
-  #able = new Map<ModelKey, PickSet<MinerSession>>();
-  #free = new Map<ModelKey, PickSet<MinerSession>>();
+  #able = byRole();
+  #free = byRole();
   #classes = new Map<ModelKey, Map<string, number>>();
 
   add(session: MinerSession): void {
@@ -144,8 +145,9 @@ export class Roster {
     const room = session.messages.size < session.slots * limits.inFlightPerSlot;
     for (const [model, on] of session.models) {
       const able = serving && on.state === "admitted";
-      if (setOf(this.#able, model).set(session, able)) this.#countClass(model, on.deviceClass, able ? 1 : -1);
-      setOf(this.#free, model).set(session, able && room);
+      if (setOf(this.#able[session.role], model).set(session, able))
+        this.#countClass(model, on.deviceClass, able ? 1 : -1);
+      setOf(this.#free[session.role], model).set(session, able && room);
     }
   }
 
@@ -153,12 +155,12 @@ export class Roster {
   forget(session: MinerSession, model: ModelKey): void {
     const on = session.models.get(model);
     if (!on) return;
-    if (setOf(this.#able, model).set(session, false)) this.#countClass(model, on.deviceClass, -1);
-    setOf(this.#free, model).set(session, false);
+    if (setOf(this.#able[session.role], model).set(session, false)) this.#countClass(model, on.deviceClass, -1);
+    setOf(this.#free[session.role], model).set(session, false);
     session.models.delete(model);
   }
 
-  /** Device classes among the able sessions. */
+  /** Device classes among the able sessions of both roles. */
   classCount(model: ModelKey): number {
     return this.#classes.get(model)?.size ?? 0;
   }
@@ -171,16 +173,16 @@ export class Roster {
     else counts.delete(deviceClass);
   }
 
-  able(model: ModelKey): readonly MinerSession[] {
-    return setOf(this.#able, model).items;
+  able(model: ModelKey, role: SessionRole = "miner"): readonly MinerSession[] {
+    return setOf(this.#able[role], model).items;
   }
 
-  free(model: ModelKey): readonly MinerSession[] {
-    return setOf(this.#free, model).items;
+  free(model: ModelKey, role: SessionRole = "miner"): readonly MinerSession[] {
+    return setOf(this.#free[role], model).items;
   }
 
-  sampleFree(model: ModelKey, count: number, rng: Rng): MinerSession[] {
-    return setOf(this.#free, model).sample(count, rng);
+  sampleFree(model: ModelKey, role: SessionRole, count: number, rng: Rng): MinerSession[] {
+    return setOf(this.#free[role], model).sample(count, rng);
   }
 
   /** Removes an assignment from its session. */
@@ -194,7 +196,10 @@ export class Roster {
   }
 }
 
-function setOf(map: Map<ModelKey, PickSet<MinerSession>>, model: ModelKey): PickSet<MinerSession> {
+type Sets = Map<ModelKey, PickSet<MinerSession>>;
+const byRole = (): Record<SessionRole, Sets> => ({ miner: new Map(), validator: new Map() });
+
+function setOf(map: Sets, model: ModelKey): PickSet<MinerSession> {
   let set = map.get(model);
   if (!set) {
     set = new PickSet();

@@ -1,13 +1,15 @@
 import { failure } from "../../shared/errors.ts";
 import type { ModelKey } from "../../shared/ids.ts";
 import { limits } from "../../shared/limits.ts";
+import type { SessionRole } from "../../shared/protocol.ts";
 import type { Rng } from "../../shared/random.ts";
-import { groundOn, mayRun } from "./checkers.ts";
+import { groundOn, isCheck, mayRun, someoneMayRun } from "./checkers.ts";
 import type { CoreModel } from "./events.ts";
 import type { ModelQueue, WorkItem } from "./queue.ts";
 import { expectedMs, freshModel, type MinerSession } from "./roster.ts";
 import { isCustomers, move, type OpenTask, type Step } from "./state.ts";
 import { NEWCOMER_PASSES, passesOf, trustOf } from "./trust.ts";
+import { checksPerMessage, fitsValidator, isTooSlow } from "./validators.ts";
 import { askReference, noPeerLeft } from "./verification.ts";
 
 /**
@@ -27,6 +29,12 @@ const DELIVERED_SLACK_MS = 30_000;
 const PREPARE_TIMEOUT_MS = 180_000;
 /** Share of a miner's stated memory that prepared models may fill. */
 const MEMORY_SHARE = 0.5;
+/**
+ * Of the checks that a validator could take, so many are drawn among validators alone, whatever their speed, so that
+ * miners answer meanwhile; the others among all, so that who runs many validators still cannot count on its own miners'
+ * checks.
+ */
+const VALIDATOR_SHARE = 0.75;
 
 export function schedule(step: Step, rng: Rng): void {
   for (const [key, queue] of step.state.queue.byModel) {
@@ -39,14 +47,13 @@ export function schedule(step: Step, rng: Rng): void {
 /** Fills one message for one miner; false when nothing more can be placed now. */
 function grantNext(step: Step, model: CoreModel, queue: ModelQueue, rng: Rng): boolean {
   const { roster, tasks } = step.state;
-  const anyAble = roster.able(model.key).length > 0;
-  const free = roster.free(model.key).length;
+  const free = roster.free(model.key).length + roster.free(model.key, "validator").length;
   let session: MinerSession | null = null;
   const batch: WorkItem[] = [];
   const unplaceable: { task: OpenTask; role: WorkItem["role"] }[] = [];
   let rows = 0;
   const share = model.rowsIndependent ? Math.ceil(queue.size / Math.max(1, free)) : 1;
-  const most = Math.min(share, model.batchLimit, limits.assignmentsPerMessage);
+  let most = Math.min(share, model.batchLimit, limits.assignmentsPerMessage);
   queue.drain(SCAN, (item) => {
     const task = tasks.get(item.task);
     if (!task) return "taken";
@@ -57,11 +64,12 @@ function grantNext(step: Step, model: CoreModel, queue: ModelQueue, rng: Rng): b
     } else {
       session = free > 0 ? pick(step, model, task, item, rng) : null;
       if (!session) {
-        if (anyAble && roster.able(model.key).some((one) => mayRun(step, task, one, item))) return "left";
+        if (someoneMayRun(step, task, item)) return "left";
         if (item.role === "primary" && !mayUseReference(step, model)) return "left";
         unplaceable.push({ task, role: item.role });
         return "taken";
       }
+      most = Math.min(most, checksPerMessage(session, model.key));
     }
     batch.push(item);
     rows += item.rows;
@@ -81,11 +89,12 @@ const mayUseReference = (step: Step, model: CoreModel): boolean =>
   model.referenceMs !== null &&
   step.state.referenceInFlight < 4 * step.state.options.referenceBacklog;
 
-/** Weighted draw among a few free miners: trust over the square of the expected finish time. */
+/** Weighted draw among a few that are free: trust over the square of the expected finish time. */
 function pick(step: Step, model: CoreModel, task: OpenTask, item: WorkItem, rng: Rng): MinerSession | null {
-  const { roster } = step.state;
-  let candidates = roster.sampleFree(model.key, CANDIDATES, rng).filter((one) => mayRun(step, task, one, item));
-  if (candidates.length === 0) candidates = roster.free(model.key).filter((one) => mayRun(step, task, one, item));
+  const validators = isCheck(item.role) ? candidatesOf(step, task, item, "validator", rng) : [];
+  const validatorsAlone = validators.length > 0 && rng.next() < VALIDATOR_SHARE;
+  const miners = validatorsAlone ? [] : candidatesOf(step, task, item, "miner", rng);
+  const candidates = [...miners, ...validators];
   if (candidates.length === 0) return null;
   const weights = candidates.map((session) => (0.1 + trustOf(session.standing)) / expectedMs(session, model.key) ** 2);
   let point = rng.next() * weights.reduce((acc, weight) => acc + weight, 0);
@@ -94,6 +103,14 @@ function pick(step: Step, model: CoreModel, task: OpenTask, item: WorkItem, rng:
     if (point <= 0) return candidates[index] as MinerSession;
   }
   return candidates.at(-1) as MinerSession;
+}
+
+/** A few of the free sessions that may run it; where those few may not, all that may. */
+function candidatesOf(step: Step, task: OpenTask, item: WorkItem, role: SessionRole, rng: Rng): MinerSession[] {
+  const { roster } = step.state;
+  const { model } = task.spec;
+  const candidates = roster.sampleFree(model, role, CANDIDATES, rng).filter((one) => mayRun(step, task, one, item));
+  return candidates.length > 0 ? candidates : roster.free(model, role).filter((one) => mayRun(step, task, one, item));
 }
 
 /** Sends items to a miner in one message; their tasks are open and wait for it. */
@@ -148,6 +165,12 @@ export function prepareModels(step: Step): void {
   for (const session of state.roster.sessions.values()) prepareNext(step, session, wanted);
 }
 
+/** Bytes that a session's prepared models may fill. */
+function memoryOf({ role, device }: MinerSession): number {
+  const room = device.memoryBytes * MEMORY_SHARE;
+  return role === "validator" ? Math.min(room, limits.validatorMemoryBytes) : room;
+}
+
 const demandOf = (step: Step, model: ModelKey): number => step.state.queue.demand.get(model) ?? 0;
 
 function prepareNext(step: Step, session: MinerSession, wanted: readonly CoreModel[]): void {
@@ -159,12 +182,18 @@ function prepareNext(step: Step, session: MinerSession, wanted: readonly CoreMod
       on.state = "refused";
       on.reason = "not ready in time";
     }
-    if (on.state === "admitted") used += step.state.models.get(key)?.memoryBytes ?? 0;
+    if (isTooSlow(session, on))
+      step.state.roster.forget(session, key); // it shows anew how long it takes
+    else if (on.state === "admitted") used += step.state.models.get(key)?.memoryBytes ?? 0;
   }
-  const room = session.device.memoryBytes * MEMORY_SHARE - used;
+  const room = memoryOf(session) - used;
   const first = session.models.size === 0;
   const next = wanted.find(
-    (model) => !session.models.has(model.key) && model.memoryBytes <= room && (first || demandOf(step, model.key) > 0),
+    (model) =>
+      !session.models.has(model.key) &&
+      model.memoryBytes <= room &&
+      (session.role === "miner" || fitsValidator(model)) &&
+      (first || demandOf(step, model.key) > 0),
   );
   if (!next) return;
   session.models.set(next.key, freshModel(step.now));
@@ -180,9 +209,8 @@ export function whyUnserviceable(step: Step, model: CoreModel): ReturnType<typeo
   if (mayUseReference(step, model) || state.roster.able(model.key).length > 0) return null;
   for (const session of state.roster.sessions.values()) {
     const on = session.models.get(model.key);
-    const mayStill = on?.state !== "refused";
-    if (mayStill && !session.standing.suspended && model.memoryBytes <= session.device.memoryBytes * MEMORY_SHARE)
-      return null;
+    const mayStill = session.role === "miner" && on?.state !== "refused";
+    if (mayStill && !session.standing.suspended && model.memoryBytes <= memoryOf(session)) return null;
   }
   return failure(
     "no-capable-miner",

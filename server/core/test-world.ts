@@ -1,9 +1,9 @@
 import type { AssignmentId, CustomerId, MinerId, ModelKey, OwnerId, SessionId, TaskId } from "../../shared/ids.ts";
-import type { Device } from "../../shared/protocol.ts";
+import type { Device, SessionRole } from "../../shared/protocol.ts";
 import { type Rng, seededRng } from "../../shared/random.ts";
 import { assert } from "../../shared/result.ts";
 import { type Tensor, tensorOf } from "../../shared/tensor.ts";
-import type { CheckDone, CoreModel, HubEffect, HubEvent } from "./events.ts";
+import type { CheckDone, CoreModel, HubEffect, HubEvent, PoolWork } from "./events.ts";
 import { step } from "./hub.ts";
 import { HubState } from "./state.ts";
 
@@ -55,6 +55,7 @@ export class World {
   behaviours = new Map<SessionId, Behaviour>();
   replies = new Map<TaskId, Extract<HubEffect, { kind: "reply" }>["outcome"]["result"]>();
   done: CheckDone[] = [];
+  poolWork: PoolWork[] = [];
   voided: TaskId[] = [];
   refused: Extract<HubEffect, { kind: "refuse" }>[] = [];
   work: Extract<HubEffect, { kind: "work" }>[] = [];
@@ -74,6 +75,7 @@ export class World {
         assert(!this.replies.has(effect.outcome.task), "a caller is answered once");
         this.replies.set(effect.outcome.task, effect.outcome.result);
       } else if (effect.kind === "check-done") this.done.push(effect.fact);
+      else if (effect.kind === "pool-work") this.poolWork.push(effect.fact);
       else if (effect.kind === "void-hold") this.voided.push(effect.task);
       else if (effect.kind === "refuse") this.refused.push(effect);
       else if (effect.kind === "work") this.work.push(effect);
@@ -82,7 +84,12 @@ export class World {
     }
   }
 
-  join(name: string, behaviour: Behaviour = "honest", network: string | null = null): SessionId {
+  join(
+    name: string,
+    behaviour: Behaviour = "honest",
+    network: string | null = null,
+    role: SessionRole = "miner",
+  ): SessionId {
     const session = `s_${name}_${this.now}` as SessionId;
     this.behaviours.set(session, behaviour);
     this.seq.set(session, 0);
@@ -95,6 +102,7 @@ export class World {
       miner,
       owner,
       network,
+      role,
       device,
       slots: 1,
       standing: null,

@@ -1,7 +1,7 @@
 import { failure } from "../../shared/errors.ts";
 import { executionsPriced } from "../../shared/pricing.ts";
 import { type Agreement, compareResults } from "../../shared/tolerance.ts";
-import { drawWanted, groundOf, otherClassMayRun, referenceShareOf, someoneMayRun } from "./checkers.ts";
+import { drawWanted, groundOf, otherClassMayRun, oweValidators, referenceShareOf, someoneMayRun } from "./checkers.ts";
 import { blame, credit } from "./consequences.ts";
 import type { CheckDone, CoreModel, Execution, Overturn, VerdictBasis } from "./events.ts";
 import { endWithout, enqueue, move, type OpenTask, type Run, recall, type Step, unpaid } from "./state.ts";
@@ -238,6 +238,8 @@ function accept(
   task.answer = answer;
   task.basis = basisOf(task, agreeing);
   book(step, task, agreeing, refuted, reference);
+  if (task.basis === "checked")
+    oweValidators(step, task, agreeing, step.state.models.get(task.spec.model) as CoreModel);
   for (const run of task.runs) {
     if (run.accepted || refuted.includes(run)) continue;
     unpaid(step, task, run, OUTSIDE_TOLERANCE);

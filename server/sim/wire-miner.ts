@@ -22,6 +22,7 @@ import {
   type Prepare,
   preimages,
   type Refused,
+  type SessionRole,
   type Welcome,
   type WireTensor,
 } from "../../shared/protocol.ts";
@@ -34,6 +35,7 @@ import { canonicalBytes, type Tensor } from "../../shared/tensor.ts";
 export interface WireMinerOptions {
   url: string;
   compute(model: string, inputs: Tensor[]): Promise<Tensor[]> | Tensor[];
+  role?: SessionRole;
   device?: Partial<Device>;
   slots?: number;
   /** Sent as X-Forwarded-For, for hubs that trust it. */
@@ -144,7 +146,7 @@ export class WireMiner extends EventEmitter {
       publicKey: this.publicKey,
       ephemeral: ephemeralPublic,
       signature: sign(null, preimage, this.identity.privateKey),
-      role: "miner" as const,
+      role: this.#options.role ?? "miner",
       device: { ...testDevice, ...this.#options.device },
       slots: this.#options.slots ?? 1,
       ...(this.#previous && { previous: this.#previous }),

@@ -143,6 +143,7 @@ export class ConsoleFeed implements Observer {
       session: session.id,
       owner: session.owner,
       network: session.network ?? "local",
+      role: session.role,
       runtime: session.device.runtime,
       adapter: session.device.adapter,
       fallback: session.device.fallback,

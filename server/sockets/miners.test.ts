@@ -4,8 +4,8 @@ import type { AddressInfo } from "node:net";
 import { Server } from "socket.io";
 import * as msgpack from "socket.io-msgpack-parser";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { CustomerId, ModelKey, TaskId } from "../../shared/ids.ts";
-import type { Challenge, Refused } from "../../shared/protocol.ts";
+import type { CustomerId, ModelKey, SessionId, TaskId } from "../../shared/ids.ts";
+import type { Challenge, Refused, SessionRole } from "../../shared/protocol.ts";
 import { seededRng } from "../../shared/random.ts";
 import { type Tensor, tensorOf, toNumbers } from "../../shared/tensor.ts";
 import { systemClock } from "../../shared/time.ts";
@@ -97,15 +97,15 @@ afterEach(async () => {
   await new Promise((resolve) => http.close(resolve));
 });
 
-async function ready(): Promise<WireMiner> {
-  const miner = new WireMiner({ url, compute: double });
+async function ready(role: SessionRole = "miner"): Promise<WireMiner> {
+  const miner = new WireMiner({ url, compute: double, role });
   miners.push(miner);
   miner.automatic = false;
   const prepared = once(miner, "prepared");
   await miner.connect();
   await prepared;
   await expect
-    .poll(() => state.roster.able(model.key).some((session) => session.id === miner.welcome?.session))
+    .poll(() => state.roster.able(model.key, role).some((session) => session.id === miner.welcome?.session))
     .toBe(true);
   return miner;
 }
@@ -161,6 +161,21 @@ describe("/miner, the good way", () => {
     await expect.poll(() => effects.some((effect) => effect.kind === "reply" && effect.outcome.result.ok)).toBe(true);
     await expect.poll(() => chains).toBe(1);
     expect(miner.refusals).toEqual([]);
+  });
+
+  it("gives a validator no answers to compute, and the checks of others'", async () => {
+    const validator = await ready("validator");
+    submit(3);
+    expect(effects.filter((effect) => effect.kind === "assign")).toEqual([]);
+    const miner = await ready();
+    const assignment = await assigned(miner);
+    const waiting = once(validator, "assigned");
+    miner.answer(assignment, [y(6)]);
+    const [check] = (await waiting) as [{ items: { assignment: string }[] }];
+    validator.answer(check.items[0]?.assignment as string, [y(6)]);
+    const session = validator.welcome?.session as SessionId;
+    await expect.poll(() => state.roster.sessions.get(session)?.accepted).toBe(1);
+    expect(validator.refusals).toEqual([]);
   });
 
   it("signs what an earlier connection left unsigned in the next hello", async () => {

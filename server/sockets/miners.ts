@@ -276,7 +276,7 @@ export class MinerSockets {
     this.#connections.set(session, connection);
     this.#byOwner.set(owner, session);
     this.#listen(connection);
-    const { device, slots } = hello;
+    const { role, device, slots } = hello;
     report({
       kind: "miner.joined",
       at: clock.now(),
@@ -284,6 +284,7 @@ export class MinerSockets {
       miner,
       owner,
       network: this.#networkOf(socket),
+      role,
       device,
       slots,
       standing,
