@@ -2,7 +2,7 @@
 import { tensorOf } from "../../shared/tensor.ts";
 import { encodeText, inputBytes } from "./encode.mjs";
 
-const sentences = [
+export const sentences = [
   "Every open tab does a little of the work, and somebody else checks it.",
   "Jeder offene Tab rechnet ein wenig mit, und ein anderer prüft das Ergebnis.",
   "Chaque onglet ouvert fait un peu du travail, et un autre le vérifie.",
