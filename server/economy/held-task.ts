@@ -3,7 +3,8 @@ import { ceilDiv, type Nano } from "../../shared/money.ts";
 import { executionsPriced, type Tariff, vwuOf } from "../../shared/pricing.ts";
 import { assert } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
-import { accounts } from "./accounts.ts";
+import { accounts, heldPayOwner } from "./accounts.ts";
+import type { Transfer } from "./ledger.ts";
 import { type DomainRevenue, revenueTable, type Settlement } from "./revenue.ts";
 import type { VerifiedTask } from "./verified-task.ts";
 
@@ -32,8 +33,17 @@ export interface HeldTask {
   checks: readonly { owner: OwnerId; vwu: bigint }[];
 }
 
-/** Reads off a settlement what will mature. The reference node's part of pay and checks is nobody's. */
-export function heldTask(fact: VerifiedTask, settlement: Settlement, revenue: DomainRevenue, tariff: Tariff): HeldTask {
+/**
+ * Reads off a settlement, and the bonus that pledges added, what will mature. The reference node's part of pay and checks
+ * is nobody's.
+ */
+export function heldTask(
+  fact: VerifiedTask,
+  settlement: Settlement,
+  bonus: Transfer | null,
+  revenue: DomainRevenue,
+  tariff: Tariff,
+): HeldTask {
   const table = revenueTable(revenue, fact.royaltyBasisPoints);
   assert(table.ok, `${fact.task} was settled by a table that is refused`);
   const { domain } = revenue;
@@ -50,6 +60,11 @@ export function heldTask(fact: VerifiedTask, settlement: Settlement, revenue: Do
     const isPriced = amount <= unearned;
     if (isPriced) unearned -= amount;
     pay.push({ owner, amount, vwu: isPriced ? (vwu * amount) / minersPart : 0n });
+  }
+
+  for (const { account, amount } of bonus?.legs ?? []) {
+    const owner = heldPayOwner(account);
+    if (owner) pay.push({ owner, amount, vwu: 0n });
   }
 
   const checks = fact.executions.filter(({ role }) => role === "check" || role === "third");
