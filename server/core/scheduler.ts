@@ -26,6 +26,9 @@ const LEASE_MIN_MS = 10_000;
 const LEASE_FACTOR = 20;
 /** A check of a delivered answer has no caller waiting: its lease does not end with the deadline. */
 const DELIVERED_SLACK_MS = 30_000;
+/** Who just came is worth a fourteenth of who has shown itself, so that coming back under a new key is worth little. */
+const TRUST_POWER = 4;
+const NEWCOMER_SHARE = 0.01;
 const PREPARE_TIMEOUT_MS = 180_000;
 /** Share of a miner's stated memory that prepared models may fill. */
 const MEMORY_SHARE = 0.5;
@@ -96,7 +99,9 @@ function pick(step: Step, model: CoreModel, task: OpenTask, item: WorkItem, rng:
   const miners = validatorsAlone ? [] : candidatesOf(step, task, item, "miner", rng);
   const candidates = [...miners, ...validators];
   if (candidates.length === 0) return null;
-  const weights = candidates.map((session) => (0.1 + trustOf(session.standing)) / expectedMs(session, model.key) ** 2);
+  const weights = candidates.map(
+    (session) => (NEWCOMER_SHARE + trustOf(session.standing) ** TRUST_POWER) / expectedMs(session, model.key) ** 2,
+  );
   let point = rng.next() * weights.reduce((acc, weight) => acc + weight, 0);
   for (const [index, weight] of weights.entries()) {
     point -= weight;

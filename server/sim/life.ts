@@ -102,9 +102,10 @@ function population(world: World, auditor: Auditor, rng: Rng, count: number, mod
     const behaviour = someBehaviour(rng);
     const network = isLocal ? null : behaviour === "sybil" ? "198.51.100.0/24" : `203.0.${nextInt(rng, 60)}.0/24`;
     const rate = behaviour === "flaky" ? 0.05 : 0.1 + rng.next() * 0.6;
+    const forgetRate = behaviour === "silent" ? 0.5 : behaviour === "flaky" ? 0.02 : 0;
     const miner = new SimMiner(
       `n${index}`,
-      { behaviour, rate, deviceClass: nextInt(rng, 3), network },
+      { behaviour, rate, deviceClass: nextInt(rng, 3), network, forgetRate },
       seededRng(nextInt(rng, 2 ** 30)),
     );
     if (rng.next() < 0.6) giveAPast(world, auditor, miner, rng, model);

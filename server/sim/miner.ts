@@ -79,6 +79,8 @@ export interface MinerTraits {
   rate: number;
   deviceClass: number;
   network: string | null;
+  /** How often it does not answer at all. */
+  forgetRate?: number;
 }
 
 /** Errors that come with the device, not the person: the same inputs go wrong on every device of the class. */
@@ -160,7 +162,7 @@ export class SimMiner {
 
   /** Whether it does not answer at all this time. */
   forgets(): boolean {
-    const chance = { silent: 0.5, flaky: 0.02 }[this.traits.behaviour as string] ?? 0;
+    const chance = this.traits.forgetRate ?? 0;
     return chance > 0 && this.rng.next() < chance;
   }
 }
