@@ -42,7 +42,12 @@ export function DeviceCard(props: { probe: DeviceProbe | null; device: Device | 
         {device && device.features.length > 0 ? (
           <>
             <dt>Features</dt>
-            <dd className="small">{device.features.join(", ")}</dd>
+            <dd>
+              <details>
+                <summary>{device.features.length} of WebGPU</summary>
+                <span className="small">{device.features.join(", ")}</span>
+              </details>
+            </dd>
           </>
         ) : null}
         {device ? (

@@ -227,14 +227,14 @@ function note(tally: Tally, image: DigitImage, outcome: Outcome): void {
 
 function line(tally: Tally, started: number): string {
   const seconds = `${Math.round((Date.now() - started) / 1000)} s`.padStart(6);
-  return `${seconds}  ${counts(tally)}  ${median(tally)}  ${whoAnswered(tally)}`;
+  return `${seconds}  ${counts(tally)}  ${median(tally)}  ${whoConfirmed(tally)}`;
 }
 
 function summary(tally: Tally, started: number): string {
   const seconds = (Date.now() - started) / 1000;
   const share = tally.labelled > 0 ? ` (${((100 * tally.right) / tally.labelled).toFixed(1)} % right)` : "";
   const failures = tally.failed > 0 ? `\n${tally.failed} failed; the last one: ${tally.lastFailure}` : "";
-  return `In ${seconds.toFixed(1)} s: ${counts(tally)}${share}, ${median(tally)}. Answered by: ${whoAnswered(tally)}.${failures}`;
+  return `In ${seconds.toFixed(1)} s: ${counts(tally)}${share}, ${median(tally)}. Confirmed by: ${whoConfirmed(tally)}.${failures}`;
 }
 
 const counts = ({ sent, answered, right, labelled }: Tally): string =>
@@ -245,7 +245,7 @@ function median({ latenciesMs }: Tally): string {
   return middle === undefined ? "no answer yet" : `median ${middle.toFixed(middle < 10 ? 1 : 0)} ms`;
 }
 
-const whoAnswered = ({ byBasis }: Tally): string =>
+const whoConfirmed = ({ byBasis }: Tally): string =>
   [...byBasis].map(([basis, count]) => `${bases[basis] ?? basis} ${count}`).join(", ") || "nobody";
 
 await main();
