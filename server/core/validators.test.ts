@@ -129,7 +129,7 @@ it("is sent canaries among its checks, and pays for lies with strikes like any c
   const liar = world.join("liar", "tampers", "203.0.3.0/24", "validator");
   world.drain();
   const { standing } = sessionOf(world, liar);
-  for (let i = 0; i < 100 && !standing.suspended; i++) {
+  for (let i = 0; i < 1_000 && !standing.suspended; i++) {
     const task = world.submit(`lie${i}`, "verified", i + 1);
     world.drain();
     world.rightAnswer(task, i + 1);
