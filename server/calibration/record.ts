@@ -37,7 +37,9 @@ export const recordSchema = z.strictObject({
   thresholds: z.record(
     z.string(),
     z.strictObject({
-      honestPairs: z.int(),
+      /** Results, pools or tokens, as the measure counts. */
+      honestCount: z.int(),
+      /** The largest over the pairs of devices. */
       honestP999: z.number(),
       pass: z.number(),
       fail: z.number(),

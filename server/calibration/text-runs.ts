@@ -27,6 +27,7 @@ export async function makePrompts(
   model: LoadedModel,
   manifest: Manifest,
   golden: readonly { inputs: Tensor[] }[],
+  count = PROMPTS,
 ): Promise<number[][]> {
   const starts = golden.flatMap(({ inputs }) => {
     const isStart = inputs.some(({ name, shape }) => name === "past_key_values.0.key" && shape[2] === 0);
@@ -35,7 +36,7 @@ export async function makePrompts(
   });
   const length = Math.min(...starts.map((start) => start.length));
   const prompts: number[][] = [];
-  while (prompts.length < PROMPTS) {
+  while (prompts.length < count) {
     const batch = Array.from({ length: BATCH }, (_, i) => (starts[i % starts.length] as number[]).slice(0, length));
     const seeds = batch.map((_, i) => BigInt(1_000_000 + prompts.length + i));
     const { tokens } = await generate(model, manifest, batch, seeds, sampling(1), DRAWN_PROMPT);

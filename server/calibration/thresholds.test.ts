@@ -40,6 +40,11 @@ describe("deriveThresholds", () => {
     expect(found.refusals).toEqual([]);
   });
 
+  it("lets no pair of devices hide another one's differences", () => {
+    const equal = { ...honest(true, ...Array.from({ length: 5000 }, () => 0)), maker: "c" };
+    near(tauOf(derive([equal, honest(true, 4e-6)], [control("q4", 1e-2)])), 6e-6);
+  });
+
   it("gives unmeasured hardware the starting value, as far as the controls are still told apart", () => {
     expect(tauOf(derive([honest(false, 1e-7)], [control("q4", 0.5)]))).toBe(1e-3);
     const tight = tauOf(derive([honest(false, 1e-7)], [control("q4", 0.5), control("int8", 1.5e-3)])) as number;

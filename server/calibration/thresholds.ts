@@ -1,8 +1,8 @@
 import type { Comparator, Manifest } from "../../models/manifest.ts";
 import { FAIL_RATIO } from "../../shared/tolerance.ts";
 import { defaultComparator } from "../registry/defaults.ts";
-import { type CalibrationRecord, type ControlRun, type Honest, type Measures, mergeMeasures } from "./record.ts";
-import { emptySketch, quantile, type Sketch, shareAbove } from "./sketch.ts";
+import type { CalibrationRecord, ControlRun, Honest, Measures } from "./record.ts";
+import { mergeSketches, quantile, type Sketch, shareAbove } from "./sketch.ts";
 import { measuresOf } from "./tensors.ts";
 import { POOL_TOKENS, prefillAttack } from "./text-runs.ts";
 
@@ -37,18 +37,18 @@ export function deriveThresholds(
   const thresholds: CalibrationRecord["thresholds"] = {};
   const textMeasures = isText ? ["mean", "token"] : [];
   for (const measure of [...measuresOf(manifest.comparator), ...textMeasures]) {
-    const sketch = pooled(honest, measure);
-    const p999 = quantile(sketch, 0.999);
+    // Of each pair of devices by itself: many equal bits of one pair must not hide the differences of another.
+    const p999 = Math.max(0, ...sketchesOf(honest, measure).map((sketch) => quantile(sketch, 0.999)));
     const measured = Math.max(FLOOR, PASS_FACTOR * p999);
     const weakest = weakestControl(controls, measure, measured);
     const generous = Math.min(startingValue(manifest, measure), (weakest?.value ?? 0) / (CONTROL_FACTOR * FAIL_RATIO));
     const doubted = !hardware && generous > measured;
     const pass = round(doubted ? generous : measured, doubted ? Math.floor : Math.ceil);
     thresholds[measure] = {
-      honestPairs: sketch.count,
+      honestCount: pooled(honest, measure).count,
       honestP999: p999,
       pass,
-      fail: FAIL_RATIO * pass,
+      fail: Number((FAIL_RATIO * pass).toPrecision(3)),
       weakestControl: weakest,
       basis: doubted ? "benefit of the doubt" : "measured",
     };
@@ -59,8 +59,10 @@ export function deriveThresholds(
   return { comparator: comparatorOf(manifest, thresholds, honest), thresholds, refusals };
 }
 
+const sketchesOf = (runs: readonly { measures: Measures }[], measure: string): Sketch[] =>
+  runs.flatMap(({ measures }) => measures[measure] ?? []);
 const pooled = (runs: readonly { measures: Measures }[], measure: string): Sketch =>
-  mergeMeasures(runs.map(({ measures }) => measures))[measure] ?? emptySketch();
+  mergeSketches(sketchesOf(runs, measure));
 
 /** What nearly every check of a control exceeds: the first percentile of results, or enough tokens of a pool. */
 function evidence(measure: string, sketch: Sketch): number {

@@ -66,12 +66,12 @@ async function calibrate(name: string, given: unknown): Promise<void> {
   if (all.length === 0) throw new Error("There is nothing to do: --pairs is 0 and no record was given by --merge.");
 
   const { refusals, ...record } = summarise(model, new Date().toISOString().slice(0, 10), all);
-  for (const [measured, { honestPairs, honestP999, pass, fail, weakestControl, basis }] of Object.entries(
+  for (const [measured, { honestCount, honestP999, pass, fail, weakestControl, basis }] of Object.entries(
     record.thresholds,
   )) {
     const control = weakestControl ? `${weakestControl.name} ${weakestControl.value.toExponential(1)}` : "none";
     console.log(
-      `${measured}: honest p99.9 ${honestP999.toExponential(1)} of ${honestPairs}; ` +
+      `${measured}: honest p99.9 ${honestP999.toExponential(1)} of ${honestCount}; ` +
         `pass ${pass}, fail ${fail} (${basis}); weakest control: ${control}`,
     );
   }
