@@ -57,11 +57,9 @@ export interface EpochMemory {
   revenue: readonly Nano[];
   /** Burn revenue that the slippage bound left, by domain. */
   burn: ReadonlyMap<string, Nano>;
-  /** z that nobody could claim, by domain. */
-  emission: ReadonlyMap<string, Nano>;
 }
 
-export const firstMemory: EpochMemory = { level: null, revenue: [], burn: new Map(), emission: new Map() };
+export const firstMemory: EpochMemory = { level: null, revenue: [], burn: new Map() };
 const REVENUE_KEPT = 64;
 
 export interface EpochPlan {
@@ -101,33 +99,30 @@ export function planEpoch(input: EpochInput, sha256: Sha256): EpochPlan {
       : domainEmissions(level, demandsOf(input), { twap: average, close: priceOf(bought.market) }, tieBreak);
 
   let minted = 0n;
-  const carried = new Map(previous.emission);
   for (const [domain, { emission, revenue: earned }] of tally.domains) {
     const inDomain = models.filter(([, one]) => one.domain === domain && one.revenue > 0n);
     const weights = new Map(inDomain.map(([model, one]) => [model, one.revenue]));
-    const pool = (previous.emission.get(domain) ?? 0n) + emission;
     const dn = apportion(domains.get(domain)?.minted ?? 0n, weights, tieBreak);
-    const usdc = apportion(pool, weights, tieBreak);
-    let paid = 0n;
+    const usdc = apportion(emission, weights, tieBreak);
     for (const [model, one] of inDomain) {
       const claims = claimsOf(input, model, one, average === null ? null : toDn(earned, average));
       const shares = domainOf(input, domain).shares;
       const gains = new Map<AccountId, Nano>();
       const minting = divideModel(dn?.get(model) ?? 0n, shares, claims, tieBreak).parts;
       for (const [party, amount] of minting) gains.set(accounts.dn(party), amount);
-      const paying = divideModel(usdc?.get(model) ?? 0n, shares, claims, tieBreak).parts;
-      for (const [party, amount] of paying) gains.set(party, amount);
+      const fromPool = usdc?.get(model) ?? 0n;
+      const paying = divideModel(fromPool, shares, claims, tieBreak);
+      for (const [party, amount] of paying.parts) gains.set(party, amount);
+      // Not carried over: it would be a prize for whoever claims next.
+      gains.set(accounts.pool(domain), paying.unclaimed);
+      gains.set(accounts.emission(domain), -fromPool);
       const mintedHere = sum(minting.values());
-      const paidHere = sum(paying.values());
       gains.set(accounts.dnIssuer, -mintedHere);
-      gains.set(accounts.emission(domain), -paidHere);
       minted += mintedHere;
-      paid += paidHere;
       const legs = legsOf(gains);
       if (legs.length > 0)
         transfers.push({ id: `epoch:${epoch}:emission:${model}`, kind: "emission", at, task: null, legs });
     }
-    carried.set(domain, pool - paid);
   }
 
   const left = new Map([...budgets].map(([account, amount]) => [account, amount]));
@@ -137,7 +132,6 @@ export function planEpoch(input: EpochInput, sha256: Sha256): EpochPlan {
     level,
     revenue: revenue.slice(-REVENUE_KEPT),
     burn: new Map(burnDomains(input).map((domain) => [domain, left.get(accounts.burn(domain)) ?? 0n])),
-    emission: carried,
   };
   const digest = hex(sha256(...transfers.map((one) => `${one.id} ${inputHash(one, sha256)}\n`)));
   return { epoch, transfers, market: bought.market, domains, minted, burned: bought.burned, memory, digest };
