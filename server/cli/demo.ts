@@ -21,10 +21,10 @@ const answerWithinMs = 60_000;
 
 /** What the hub calls the basis of an answer, in words. */
 const bases: Record<string, string> = {
-  checked: "tabs, cross-checked",
-  reference: "reference node",
-  unchecked: "a tab, unchecked",
-  pending: "a tab, check pending",
+  checked: "another tab",
+  reference: "the reference node",
+  unchecked: "nobody (drawn for no check)",
+  pending: "nobody yet (fast)",
 };
 
 const optionsSchema = z.object({
