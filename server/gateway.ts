@@ -1,12 +1,14 @@
 import type { Manifest } from "../models/manifest.ts";
 import type { TabgridError } from "../shared/errors.ts";
-import type { AccountId, CustomerId, ReceiptId, TaskId } from "../shared/ids.ts";
+import type { AccountId, CaseId, CustomerId, ReceiptId, TaskId } from "../shared/ids.ts";
 import type { Asset, Nano } from "../shared/money.ts";
 import type { ServiceLevel } from "../shared/pricing.ts";
 import type { Result } from "../shared/result.ts";
 import type { Tensor } from "../shared/tensor.ts";
-import type { VerdictBasis } from "./core/events.ts";
+import type { CaseRuling, VerdictBasis } from "./core/events.ts";
 import type { TaskState } from "./core/task.ts";
+import type { Stakes } from "./economy/case-stakes.ts";
+import type { CaseRecord, CaseState, CompatibilityCount } from "./store/case-records.ts";
 
 /**
  * What the HTTP API may ask of the hub; `server/main.ts` joins the two. Every promise resolves to a value: nothing here
@@ -29,6 +31,20 @@ export interface Gateway {
   /** Σ of all balances per asset; 0 unless something is broken. */
   imbalance(): Promise<Record<Asset, Nano>>;
   network(): NetworkView;
+  /** Which kinds of device passed which model's known answers. */
+  compatibility(): CompatibilityCount[];
+  /** Newest first; `after` is a case. */
+  cases(state: CaseState | null, page: Page): Promise<Paged<CaseView>>;
+  case(id: CaseId): Promise<CaseDetail | null>;
+  /** Rules on an open case. */
+  decideCase(
+    id: CaseId,
+    decision: { ruling: CaseRuling; reason: string; reviewer: string },
+  ): Promise<Result<CaseDetail, TabgridError>>;
+  /** A customer says that the answer of one of its own settled tasks is harmful. */
+  reportAnswer(task: TaskView, complaint: string): Promise<Result<{ case: CaseId }, TabgridError>>;
+  /** Newest first; `subject` is a case, a task or a device class. */
+  audit(subject: string | null, page: Page): Promise<Paged<AuditView>>;
   /** Each dependency by name: null is healthy, text says what is wrong. */
   readiness(): Promise<Record<string, string | null>>;
   /** Prometheus text. */
@@ -136,6 +152,30 @@ export interface TransferView {
   task: TaskId | null;
   legs: { account: AccountId; asset: Asset; amount: Nano }[];
   hash: string;
+}
+
+/** A case without a name: whoever it is about is `party`, a pseudonym of this case alone. */
+export interface CaseView extends Omit<CaseRecord, "owner" | "task"> {
+  party: string;
+  /** When a person should have ruled. */
+  dueAt: number;
+  /** The party is a miner: false where the hub's own node gave the reported answer, and nobody can be fined. */
+  finable: boolean;
+}
+
+export interface CaseDetail extends CaseView {
+  /** What each ruling would move now; null once the case is closed. */
+  stakes: Record<CaseRuling, Stakes> | null;
+  audit: AuditView[];
+}
+
+export interface AuditView {
+  cursor: string;
+  at: number;
+  actor: string;
+  action: string;
+  subject: string | null;
+  detail: Record<string, unknown>;
 }
 
 export interface NetworkView {

@@ -6,6 +6,8 @@ import { commonsTariff, priceOf, type ServiceLevel } from "../shared/pricing.ts"
 import { err, ok, type Result } from "../shared/result.ts";
 import { matchSpecs } from "../shared/tensor.ts";
 import type { Clock, Millis } from "../shared/time.ts";
+import { createCaseDesk } from "./cases.ts";
+import type { Compatibility } from "./compatibility.ts";
 import type { CoreModel, TaskSpec } from "./core/events.ts";
 import type { HubState } from "./core/state.ts";
 import { commonsRevenue, revenueTable } from "./economy/revenue.ts";
@@ -30,6 +32,7 @@ export interface GatewayParts {
   sockets: MinerSockets;
   blobs: BlobStore;
   statistics: Statistics;
+  compatibility: Compatibility;
   clock: Clock;
   /** base64url. */
   hubKey: string;
@@ -174,6 +177,8 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
     entries: (filter, page) => store.entries(filter, page),
     imbalance: () => store.imbalance(),
     network: () => networkOf(state, statistics),
+    compatibility: () => parts.compatibility.all(),
+    ...createCaseDesk({ runtime, store, clock }),
     async readiness() {
       const database = await store.counts().then(
         () => null,

@@ -7,6 +7,7 @@ import type { Rng } from "../shared/random.ts";
 import { assert, type Result } from "../shared/result.ts";
 import type { Tensor } from "../shared/tensor.ts";
 import type { Clock, Millis } from "../shared/time.ts";
+import type { Compatibility } from "./compatibility.ts";
 import type { CheckDone, HubEffect, HubEvent, Standing, TaskOutcome, TaskSpec, VerdictBasis } from "./core/events.ts";
 import { step } from "./core/hub.ts";
 import type { HubState } from "./core/state.ts";
@@ -17,6 +18,7 @@ import type { Transfer } from "./economy/ledger.ts";
 import { payPoolWork } from "./economy/pool-work.ts";
 import { receiptBatch, receiptLeaf } from "./economy/receipts.ts";
 import { commonsRevenue, type PayLine, settle } from "./economy/revenue.ts";
+import { Exhibits } from "./exhibits.ts";
 import { revise } from "./revisions.ts";
 import type { MinerEffect } from "./sockets/miners.ts";
 import { sha256 } from "./store/sha256.ts";
@@ -36,6 +38,7 @@ export interface RuntimeOptions {
   clock: Clock;
   /** Signs the preimage of a receipt root, base64url. */
   sign(preimage: Uint8Array): string;
+  compatibility: Compatibility;
   /** SHA-256 over a model's files, part of every receipt. */
   filesHash(model: ModelKey): string | undefined;
   runReference(
@@ -82,21 +85,27 @@ export class Runtime {
   readonly observers = new Set<Observer>();
   deliver: (effect: MinerEffect) => void = () => {};
   readonly #options: RuntimeOptions;
+  readonly #exhibits: Exhibits;
   #inbox: HubEvent[] = [];
   #chains: ChainSignature[] = [];
   #running = false;
   #timer: NodeJS.Timeout | null = null;
   #pool: Nano;
   #idle: (() => void)[] = [];
+  #reported = 0;
+  #done = 0;
+  #waiting: { upTo: number; resolve: () => void }[] = [];
 
   /** `pool` is the verification pool's balance at start. */
   constructor(options: RuntimeOptions, pool: Nano) {
     this.#options = options;
     this.#pool = pool;
+    this.#exhibits = new Exhibits((model) => options.state.models.get(model)?.comparator ?? null);
   }
 
   report(event: HubEvent): void {
     this.#inbox.push(event);
+    this.#reported++;
     this.#kick();
   }
 
@@ -121,6 +130,13 @@ export class Runtime {
       });
       this.report({ kind: "task.submitted", at, spec });
     });
+  }
+
+  /** Resolves when what was reported until now is committed and sent, whatever comes in meanwhile. */
+  caughtUp(): Promise<void> {
+    if (this.#done === this.#reported) return Promise.resolve();
+    const upTo = this.#reported;
+    return new Promise((resolve) => this.#waiting.push({ upTo, resolve }));
   }
 
   /** Resolves when everything that was reported is committed and sent. */
@@ -148,6 +164,8 @@ export class Runtime {
     while (this.#inbox.length > 0) {
       const events = this.#inbox.splice(0, BATCH_MAX);
       await this.#turn(await this.#afterHolds(events));
+      this.#done += events.length;
+      while ((this.#waiting[0]?.upTo ?? Number.POSITIVE_INFINITY) <= this.#done) this.#waiting.shift()?.resolve();
     }
     this.#running = false;
     for (const resolve of this.#idle.splice(0)) resolve();
@@ -179,7 +197,7 @@ export class Runtime {
     if (events.length === 0) return;
     const { effects, wakeAt } = step(this.#options.state, events, this.#options.rng);
     const { batch, change } = this.#durable(effects);
-    const revision = await revise(effects, this.#options.store, this.#pool);
+    const revision = await revise(effects, this.#options.store, this.#pool, this.#exhibits);
     if (revision) {
       this.#pool += revision.poolGain;
       change.transfers = [...change.transfers, ...revision.transfers];
@@ -188,6 +206,7 @@ export class Runtime {
         tasks: [...(batch?.tasks ?? []), ...revision.tasks],
         transfers: change.transfers,
         audit: revision.audit,
+        cases: revision.cases,
       });
     } else if (batch) await this.#options.store.commit(batch);
     this.#reportFunds(change.transfers);
@@ -208,6 +227,7 @@ export class Runtime {
     const revised: Change["revised"][number][] = [];
     const pay = new Map<OwnerId, WorkLine[]>();
     const addPay = (owner: OwnerId, line: WorkLine) => pay.set(owner, [...(pay.get(owner) ?? []), line]);
+    const judged: Extract<HubEffect, { kind: "known-answers" }>[] = [];
     let referenceRuns = 0;
     for (const effect of effects) {
       switch (effect.kind) {
@@ -269,6 +289,12 @@ export class Runtime {
         }
         case "run-reference":
           referenceRuns++;
+          break;
+        case "mismatch":
+          this.#exhibits.keep(effect);
+          break;
+        case "known-answers":
+          judged.push(effect);
       }
     }
     const records = [...changed].filter((task) => ended.has(task.state)).map(recordOf);
@@ -283,9 +309,10 @@ export class Runtime {
       referenceRuns,
     };
     const chainSignatures = this.#chains.splice(0);
-    if (records.length + transfers.length + standings.size + chainSignatures.length === 0)
-      return { batch: null, change };
-    const batch: Batch = { tasks: records, transfers, standings: change.standings, chainSignatures };
+    const compatibility = this.#options.compatibility.add(judged);
+    const parts = { tasks: records, transfers, standings: change.standings, chainSignatures, compatibility };
+    if (Object.values(parts).every(({ length }) => length === 0)) return { batch: null, change };
+    const batch: Batch = parts;
     if (leaves.length > 0) batch.receipts = receiptBatch(leaves, at, this.#options.sign, sha256);
     return { batch, change };
   }

@@ -16,6 +16,7 @@ import { systemClock } from "../shared/time.ts";
 import { createApi } from "./api/app.ts";
 import { defaultRateLimits, type RateLimits } from "./api/rate-limit.ts";
 import { bootstrap } from "./bootstrap.ts";
+import { Compatibility } from "./compatibility.ts";
 import type { Config } from "./config.ts";
 import { HubState } from "./core/state.ts";
 import { accounts } from "./economy/accounts.ts";
@@ -90,12 +91,14 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
     referenceBacklog: REFERENCE_BACKLOG,
   });
   const pool = await store.account(accounts.pool("commons"));
+  const compatibility = new Compatibility(await store.compatibility());
   const runtime = new Runtime(
     {
       state,
       rng: seededRng(randomInt(2 ** 32 - 1)),
       store,
       clock,
+      compatibility,
       sign: (preimage) => Buffer.from(hubKey.sign(preimage)).toString("base64url"),
       filesHash: (model) => {
         const registered = registry.get(model);
@@ -115,7 +118,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
 
   const statistics = new Statistics(state, clock.now);
   const blobs = new BlobStore();
-  const gatewayParts = { state, runtime, store, registry, blobs, statistics, clock };
+  const gatewayParts = { state, runtime, store, registry, blobs, statistics, compatibility, clock };
 
   // The app needs the sockets and the sockets need the server: the server takes its handler last.
   const server = config.tls ? createHttpsServer(config.tls) : createHttpServer();

@@ -20,6 +20,7 @@ export const errorCodes = {
   "unknown-receipt": 404,
   "unknown-account": 404,
   "unknown-blob": 404,
+  "unknown-case": 404,
   "not-found": 404,
   "method-not-allowed": 405,
   "body-too-large": 413,
@@ -50,6 +51,7 @@ export const errorCodes = {
   "epoch-not-approved": 409,
   "slippage-exceeded": 409,
   "wrong-state": 409,
+  "case-closed": 409,
   // models
   "invalid-model": 422,
   "model-exists": 409,

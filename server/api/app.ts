@@ -7,6 +7,7 @@ import { failure, TabgridFailure } from "../../shared/errors.ts";
 import type { Config } from "../config.ts";
 import type { Gateway } from "../gateway.ts";
 import type { Keys } from "./auth.ts";
+import { cases } from "./cases.ts";
 import { type Endpoint, mount } from "./endpoint.ts";
 import { errorHandler } from "./error-reply.ts";
 import { ledger } from "./ledger.ts";
@@ -49,6 +50,7 @@ export function createApi({ gateway, keys, config }: { gateway: Gateway; keys: K
     ...network(gateway),
     ...registration(gateway),
     ...ledger(gateway),
+    ...cases(gateway),
     ...minerFiles(gateway),
     ...ops(gateway, config.version, () => endpoints),
   ];

@@ -9,6 +9,7 @@ import {
   receiptSchema,
   taskSchema,
 } from "../../shared/api.ts";
+import { compatibilitySchema } from "../../shared/case-api.ts";
 import type { ReceiptId, TaskId } from "../../shared/ids.ts";
 import type { Gateway, ModelStatus, TaskView } from "../gateway.ts";
 import { type Principal, principalOf } from "./auth.ts";
@@ -90,6 +91,20 @@ export function network(gateway: Gateway): Endpoint[] {
           verified,
           per_second: perSecond,
         } satisfies z.input<typeof networkSchema>);
+      },
+    },
+    {
+      method: "get",
+      path: "/api/v1/compatibility",
+      tag,
+      summary: "Which kinds of device passed which model's known answers, since the hub's first start",
+      access: "open",
+      replies: { 200: { description: "counts by model, runtime and device class", schema: compatibilitySchema } },
+      handle: (_request, response) => {
+        const data = gateway.compatibility().map(({ deviceClass, lastAt, ...count }) => {
+          return { ...count, device_class: deviceClass, last_at: lastAt };
+        });
+        response.json({ data } satisfies z.input<typeof compatibilitySchema>);
       },
     },
     {

@@ -3,10 +3,11 @@ import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
 import { type Manifest, manifestSchema } from "../../models/manifest.ts";
 import { failure, type TabgridError } from "../../shared/errors.ts";
-import type { AccountId, CustomerId, ReceiptId, TaskId } from "../../shared/ids.ts";
+import type { AccountId, CaseId, CustomerId, ReceiptId, TaskId } from "../../shared/ids.ts";
 import { err, ok } from "../../shared/result.ts";
 import { type TensorSpec, totalBytes } from "../../shared/tensor.ts";
-import type { Gateway, InferRequest, ModelStatus, RegisterRequest, TaskView } from "../gateway.ts";
+import type { CaseDesk } from "../cases.ts";
+import type { CaseDetail, Gateway, InferRequest, ModelStatus, RegisterRequest, TaskView } from "../gateway.ts";
 import { type ApiConfig, createApi } from "./app.ts";
 import { hashKey, KeyRing } from "./auth.ts";
 import { defaultRateLimits } from "./rate-limit.ts";
@@ -87,6 +88,40 @@ const ledgerAccounts = [
   account("customer:c_bob", 7n),
   account("processor", 1n),
 ];
+
+/** One open case about nobody in particular; only its id is known, and only Ann's settled task can be reported. */
+const openCase: CaseDetail = {
+  case: "c_one" as CaseId,
+  kind: "suspension",
+  party: "Party AB12",
+  finable: true,
+  openedAt: 1,
+  dueAt: 2,
+  evidence: { kind: "suspension", strikes: 9.2, exhibits: [], history: [] },
+  state: "open",
+  closedAt: null,
+  ruling: null,
+  reviewer: null,
+  reason: null,
+  stakes: {
+    dismissed: { slashed: 0n, returned: 0n, interest: 3n },
+    minor: { slashed: 20n, returned: 0n, interest: 0n },
+    severe: { slashed: 60n, returned: 40n, interest: 0n },
+  },
+  audit: [{ cursor: "1.1.hub", at: 1, actor: "hub", action: "case-opened", subject: "c_one", detail: {} }],
+};
+const scriptedCases: CaseDesk = {
+  cases: async (state) => ({ data: state === "decided" ? [] : [openCase], hasMore: false }),
+  case: async (id) => (id === "c_one" ? openCase : null),
+  decideCase: async (id, { ruling, reviewer, reason }) => {
+    if (id === "c_shut") return err(failure("case-closed", "case c_shut is decided", { field: "case" }));
+    if (id !== "c_one") return err(failure("unknown-case", `no case ${id}`, { field: "case" }));
+    return ok({ ...openCase, state: "decided", ruling, reviewer, reason, closedAt: 3, stakes: null });
+  },
+  reportAnswer: async (task) =>
+    task.state === "settled" ? ok({ case: "c_two" as CaseId }) : err(failure("wrong-state", `${task.state}`)),
+  audit: async (subject) => ({ data: subject === null ? openCase.audit : [], hasMore: false }),
+};
 
 /** A request that `mixed` takes: 2 rows of each. */
 export const mixedRequest = () => ({
@@ -183,6 +218,18 @@ export function scriptedGateway(extra: readonly Manifest[] = []): { gateway: Gat
       hasMore: false,
     }),
     imbalance: async () => ({ USDC: 0n, DN: 0n }),
+    compatibility: () => [
+      {
+        model: "mixed@1.0" as never,
+        runtime: "wasm",
+        deviceClass: "ab",
+        admitted: 2,
+        refused: 1,
+        quarantined: 0,
+        lastAt: 9,
+      },
+    ],
+    ...scriptedCases,
     network: () => ({ miners: 3, working: 1, queued: 0, inFlight: 1, verified: 9, perSecond: 0.5 }),
     readiness: async () => script.ready,
     metrics: async () => "ledger_imbalance 0\n",

@@ -1,10 +1,19 @@
 import type { OwnerId } from "../../shared/ids.ts";
 import { type Comparison, compareResults } from "../../shared/tolerance.ts";
 import { groundOf, groundOn, isWitness, oweCanary } from "./checkers.ts";
-import type { CoreModel, HubEvent, Mismatch, Standing } from "./events.ts";
+import type { CoreModel, HubEvent, Mismatch, Overturn, Standing } from "./events.ts";
 import type { MinerSession } from "./roster.ts";
 import { type OpenTask, paidRole, type Run, type Step } from "./state.ts";
-import { type Ground, groundKey, mismatchesOf, recordMismatch, recordPass, restore, voidStrikes } from "./trust.ts";
+import {
+  expel,
+  type Ground,
+  groundKey,
+  mismatchesOf,
+  recordMismatch,
+  recordPass,
+  restore,
+  voidStrikes,
+} from "./trust.ts";
 
 /**
  * What a verdict means for those who ran the task (../shared/policy.md, "Fault of a device, fault of a person"): passes and
@@ -61,6 +70,8 @@ export function blame(step: Step, task: OpenTask, run: Run, model: CoreModel, tr
     outcome: "refuted",
     reason: "differs from the reference node beyond the model's tolerance",
   });
+  const { outputs, assignment } = run;
+  out.push({ kind: "mismatch", assignment, spec: task.spec, outputs, reference: truth.outputs });
   const suspends = recordMismatch(standing, mismatch);
   state.distrusted.add(standing.owner);
   const session = sessionOf(step, run);
@@ -171,15 +182,39 @@ export function ruleClass(step: Step, event: Extract<HubEvent, { kind: "class.ru
 export function decideCase(step: Step, event: Extract<HubEvent, { kind: "case.decided" }>): void {
   const { roster } = step.state;
   const standing = roster.standings.get(event.owner) ?? event.standing;
-  if (!standing || standing.openCase !== event.case) return;
-  const openedAt = standing.history.findLast((entry) => entry.kind === "suspended")?.at ?? event.at;
-  if (event.ruling === "severe") standing.openCase = null;
+  if (!standing || (!event.report && standing.openCase !== event.case)) return;
+  const suspendedAt = standing.history.findLast((entry) => entry.kind === "suspended")?.at ?? event.at;
+  const openedAt = event.report ? event.at : suspendedAt;
+  if (event.report) decideReport(step, event, standing, event.report.overturns);
+  else if (event.ruling === "severe") standing.openCase = null;
   else {
     if (event.ruling === "minor") standing.passed = {};
     restore(standing, event.at, `case ${event.case}: ${event.ruling}`);
   }
-  const { case: id, owner, at, reviewer, ruling } = event;
-  step.out.push({ kind: "case-closed", decision: { case: id, owner, at, openedAt, reviewer, ruling } });
+  const { case: id, owner, at, reviewer, ruling, reason } = event;
+  step.out.push({ kind: "case-closed", decision: { case: id, owner, at, openedAt, reviewer, ruling, reason } });
   step.out.push({ kind: "standing", standing });
   refreshOwner(step, event.owner);
+}
+
+/** A report froze nothing, so a dismissed one changes nothing. Upheld, its customer is refunded before anyone is fined. */
+function decideReport(
+  step: Step,
+  event: Extract<HubEvent, { kind: "case.decided" }>,
+  standing: Standing,
+  overturns: Overturn | null,
+): void {
+  if (event.ruling === "dismissed") return;
+  if (overturns) {
+    const { task, reason } = overturns;
+    step.out.push({ kind: "overturned", fact: overturns });
+    step.out.push({ kind: "receipt-revised", task, at: event.at, state: "overturned", reason });
+  }
+  standing.passed = {};
+  if (event.ruling !== "severe") return;
+  if (standing.openCase) {
+    const why = "another case put the owner out";
+    step.out.push({ kind: "case-withdrawn", case: standing.openCase, owner: event.owner, at: event.at, why });
+  }
+  expel(standing, event.at);
 }

@@ -108,6 +108,8 @@ export interface CaseDecided {
   /** Who looked at the evidence. */
   reviewer: string;
   ruling: CaseRuling;
+  /** In the reviewer's words. */
+  reason?: string;
 }
 
 export type HubEvent =
@@ -191,7 +193,10 @@ export type HubEvent =
       owner: OwnerId;
       reviewer: string;
       ruling: CaseRuling;
+      reason?: string;
       standing: Standing | null;
+      /** Of a reported answer, which suspended nobody: what is overturned if it is upheld; null where that is done. */
+      report?: { overturns: Overturn | null };
     }
   /** A quarantine from before a restart, or a person's word. */
   | { kind: "class.ruled"; at: Millis; ground: Ground; quarantined: boolean };
@@ -327,9 +332,15 @@ export type HubEffect =
   /** A delivered answer was refuted, before or after it was settled. */
   | { kind: "receipt-revised"; task: TaskId; at: Millis; state: "failed" | "overturned"; reason: string }
   | { kind: "standing"; standing: Standing }
+  /** What a reviewer may want to see, should it come to a case; the mismatch itself is on the standing. */
+  | { kind: "mismatch"; assignment: AssignmentId; spec: TaskSpec; outputs: Tensor[]; reference: Tensor[] }
   /** Freezes the owner's held pay. */
   | { kind: "case-opened"; opened: Case }
   /** The device class was at fault, not the person: nothing is frozen any more. */
   | { kind: "case-withdrawn"; case: CaseId; owner: OwnerId; at: Millis; why: string }
   | { kind: "case-closed"; decision: CaseDecided }
-  | { kind: "class-quarantined"; ground: Ground; at: Millis; owners: OwnerId[] };
+  | { kind: "class-quarantined"; ground: Ground; at: Millis; owners: OwnerId[] }
+  /** A miner's known answers were judged, for the table of what runs where. */
+  | { kind: "known-answers"; ground: Ground; at: Millis; outcome: KnownAnswerOutcome };
+
+export type KnownAnswerOutcome = "admitted" | "refused" | "quarantined";

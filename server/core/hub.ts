@@ -234,11 +234,16 @@ function prepared(step: Step, event: EventOf<"miner.prepared">): void {
   const model = step.state.models.get(event.model);
   const on = session?.models.get(event.model);
   if (!session || !model || on?.state !== "preparing") return;
-  const problem = tooSlowFor(session, event) ?? mismatchOf(model, event.outputs);
+  const mismatch = mismatchOf(model, event.outputs);
+  const problem = tooSlowFor(session, event) ?? mismatch;
   on.deviceClass = deviceClassOf(event.digest);
-  on.quarantined = problem === null && step.state.classes.isQuarantined(groundOn(session, event.model));
+  const ground = groundOn(session, event.model);
+  const isQuarantined = step.state.classes.isQuarantined(ground);
+  on.quarantined = problem === null && isQuarantined;
   on.state = problem || on.quarantined ? "refused" : "admitted";
   on.reason = problem?.message ?? (on.quarantined ? QUARANTINED : null);
+  const outcome = mismatch ? "refused" : isQuarantined ? "quarantined" : "admitted";
+  step.out.push({ kind: "known-answers", ground, at: step.now, outcome });
   on.serviceMs = Math.max(event.runMs, 0.1);
   step.state.roster.refresh(session);
   if (problem) refuse(step, session.id, "prepared", null, problem);

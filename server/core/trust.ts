@@ -118,6 +118,13 @@ export function restore(standing: Standing, at: Millis, why: string): void {
   note(standing, { kind: "restored", at, why, strikes: standing.strikes });
 }
 
+/** Out for good, by a person's ruling: no open case can give work back. */
+export function expel(standing: Standing, at: Millis): void {
+  standing.suspended = true;
+  standing.openCase = null;
+  note(standing, { kind: "suspended", at, strikes: standing.strikes });
+}
+
 /** The adjudicated mismatches that still count, oldest first. */
 export const mismatchesOf = (standing: Standing): Mismatch[] =>
   standing.history.flatMap((entry) => (entry.kind === "mismatch" && !entry.voided ? [entry.mismatch] : []));

@@ -46,7 +46,7 @@ export async function readEntries(
   if (filter.account !== undefined) conditions.push(sql`legs.account = ${filter.account}`);
   if (filter.task !== undefined) conditions.push(sql`transfers.task = ${filter.task}`);
   if (page.after !== null) {
-    const after = parseCursor(page.after);
+    const after = parseCursor(page.after, "the ledger");
     conditions.push(sql`(${at}, ${hub}, ${seq}) < (${after.at}, ${after.hub}, ${after.seq})`);
   }
   const legs =
@@ -85,17 +85,21 @@ async function readLegs(
   return byTransfer;
 }
 
-function parseCursor(text: string): { at: bigint; seq: bigint; hub: string } {
+/** Of lines that each hub numbers on its own: time, number, hub. */
+export function parseCursor(text: string, where: string): { at: bigint; seq: bigint; hub: string } {
   const parts = /^(\d{1,18})\.(\d{1,18})\.(.+)$/.exec(text);
   if (!parts) {
     const detail = { field: "after", expected: "the cursor of an entry", got: text.slice(0, 80) };
-    throw new TabgridFailure(failure("invalid-request", "there is no such place in the ledger", detail));
+    throw new TabgridFailure(failure("invalid-request", `there is no such place in ${where}`, detail));
   }
   const [, at, seq, hub] = parts as unknown as [string, string, string, string];
   return { at: BigInt(at), seq: BigInt(seq), hub };
 }
 
-const paged = <T>(rows: T[], limit: number): Paged<T> => ({ data: rows.slice(0, limit), hasMore: rows.length > limit });
+export const paged = <T>(rows: T[], limit: number): Paged<T> => ({
+  data: rows.slice(0, limit),
+  hasMore: rows.length > limit,
+});
 
 export async function readImbalance(db: Db): Promise<Record<Asset, Nano>> {
   const { rows } = await sql<{ asset: Asset; total: Nano }>`

@@ -1,12 +1,22 @@
 import { Kysely, type Transaction } from "kysely";
-import type { AccountId, CustomerId, MinerId, OwnerId, ReceiptId, TaskId } from "../../shared/ids.ts";
+import type { AccountId, CaseId, CustomerId, MinerId, OwnerId, ReceiptId, TaskId } from "../../shared/ids.ts";
 import type { Asset, Nano } from "../../shared/money.ts";
 import type { Millis } from "../../shared/time.ts";
 import type { Standing } from "../core/events.ts";
 import { accounts, assetOf } from "../economy/accounts.ts";
 import type { Hold } from "../economy/holds.ts";
-import type { AccountView, Page, Paged, TransferView } from "../gateway.ts";
+import type { AccountView, AuditView, Page, Paged, TransferView } from "../gateway.ts";
 import { findFaults } from "./books.ts";
+import { countOpenCases, readAudit, readCase, readCaseOf, readCases, readCompatibility } from "./case-reads.ts";
+import {
+  addToCompatibility,
+  type CaseRecord,
+  type CaseState,
+  type CompatibilityCount,
+  caseRow,
+  compatibilityRow,
+  replaceCase,
+} from "./case-records.ts";
 import type { Engine } from "./engine.ts";
 import { readAccount, readAccounts, readCounts, readEntries, readImbalance, readReceipt } from "./ledger-reads.ts";
 import { type ChainHead, LedgerWriter } from "./ledger-writer.ts";
@@ -60,9 +70,10 @@ export class SqlStore implements Store {
 
   commit(batch: Batch): Promise<void> {
     const { tasks = [], transfers = [], receipts, standings = [], miners = [], models = [] } = batch;
-    const { chainSignatures = [], audit = [] } = batch;
-    const lists = [tasks, transfers, receipts?.leaves ?? [], standings, miners, models, chainSignatures, audit];
-    if (lists.every((list) => list.length === 0)) return Promise.resolve();
+    const { chainSignatures = [], audit = [], cases = [], compatibility = [] } = batch;
+    if (Object.values({ ...batch, receipts: receipts?.leaves ?? [] }).every((list) => !list?.length)) {
+      return Promise.resolve();
+    }
     const insert = this.#engine.insertRows;
     return this.#write(async (trx, ledger) => {
       if (transfers.length > 0) await ledger.post(transfers);
@@ -75,6 +86,8 @@ export class SqlStore implements Store {
       const signatures = chainSignatures.map(records.chainSignatureRow);
       await insert(trx, "chain_signatures", signatures, "on conflict (session, seq) do nothing");
       await this.#insertAudit(trx, audit);
+      await insert(trx, "cases", newest(cases, "case").map(caseRow), replaceCase);
+      await insert(trx, "compatibility", compatibility.map(compatibilityRow), addToCompatibility);
     });
   }
 
@@ -102,8 +115,9 @@ export class SqlStore implements Store {
     const query = trx.selectFrom("audit").select("seq").where("hub", "=", this.#hub);
     const last = await query.orderBy("seq", "desc").limit(1).executeTakeFirst();
     const first = (last?.seq ?? 0n) + 1n;
-    const rows = lines.map(({ at, actor, action, detail }, i) => {
-      return { hub: this.#hub, seq: first + BigInt(i), at: BigInt(at), actor, action, detail: JSON.stringify(detail) };
+    const rows = lines.map(({ at, actor, action, subject = null, detail }, i) => {
+      const place = { hub: this.#hub, seq: first + BigInt(i), at: BigInt(at) };
+      return { ...place, actor, action, subject, detail: JSON.stringify(detail) };
     });
     await this.#engine.insertRows(trx, "audit", rows);
   }
@@ -145,6 +159,25 @@ export class SqlStore implements Store {
   }
   integrityCheck(): Promise<string[]> {
     return this.#explained(() => findFaults(this.#db, this.#engine));
+  }
+
+  case(id: CaseId): Promise<CaseRecord | null> {
+    return this.#explained(() => readCase(this.#db, id));
+  }
+  caseOf(task: TaskId): Promise<CaseRecord | null> {
+    return this.#explained(() => readCaseOf(this.#db, task));
+  }
+  cases(state: CaseState | null, page: Page): Promise<Paged<CaseRecord>> {
+    return this.#explained(() => readCases(this.#db, state, page));
+  }
+  openCases(): Promise<number> {
+    return this.#explained(() => countOpenCases(this.#db));
+  }
+  auditLog(subject: string | null, page: Page): Promise<Paged<AuditView>> {
+    return this.#explained(() => readAudit(this.#db, subject, page));
+  }
+  compatibility(): Promise<CompatibilityCount[]> {
+    return this.#explained(() => readCompatibility(this.#db));
   }
 
   standing(owner: OwnerId): Promise<Standing | null> {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { grant } from "../economy/holds.ts";
+import { describeCases } from "./cases.suite.ts";
 import { describeDurability } from "./durability.suite.ts";
 import { openStore } from "./open.ts";
 import { describeStore, type Place } from "./store.suite.ts";
@@ -31,6 +32,7 @@ describe("the store on SQLite", () => {
   };
   describeStore(makePlace);
   describeDurability(makePlace);
+  describeCases(makePlace);
 });
 
 describe("a data folder that will not do", () => {

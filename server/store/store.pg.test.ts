@@ -2,6 +2,7 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { accounts } from "../economy/accounts.ts";
 import { grant, voidHold } from "../economy/holds.ts";
+import { describeCases } from "./cases.suite.ts";
 import { describeDurability } from "./durability.suite.ts";
 import { openStore } from "./open.ts";
 import { describeStore, type Place } from "./store.suite.ts";
@@ -58,6 +59,7 @@ async function makePlace(): Promise<Place> {
 describe.skipIf("reason" in found)("the store on PostgreSQL", () => {
   describeStore(makePlace);
   describeDurability(makePlace);
+  describeCases(makePlace);
 
   describe("with several hubs on one database", () => {
     const hubs = ["one", "two", "three"];

@@ -2,6 +2,7 @@ import type { GoldenFile, Manifest } from "../../models/manifest.ts";
 import type { TabgridError } from "../../shared/errors.ts";
 import type {
   AccountId,
+  CaseId,
   CustomerId,
   MinerId,
   ModelKey,
@@ -18,7 +19,8 @@ import type { TaskState } from "../core/task.ts";
 import type { Hold } from "../economy/holds.ts";
 import type { Transfer } from "../economy/ledger.ts";
 import type { ReceiptBatch } from "../economy/receipts.ts";
-import type { AccountView, Page, Paged, ReceiptView, TransferView } from "../gateway.ts";
+import type { AccountView, AuditView, Page, Paged, ReceiptView, TransferView } from "../gateway.ts";
+import type { CaseRecord, CaseState, CompatibilityCount } from "./case-records.ts";
 
 /**
  * All that outlives the process. One implementation serves SQLite (`T0`, one hub, the folder is its own) and PostgreSQL
@@ -55,6 +57,16 @@ export interface Store {
    * is wrong, one sentence each; memory stays flat.
    */
   integrityCheck(): Promise<string[]>;
+
+  case(id: CaseId): Promise<CaseRecord | null>;
+  /** The report of a task's answer. */
+  caseOf(task: TaskId): Promise<CaseRecord | null>;
+  /** Newest first; `after` is a case. */
+  cases(state: CaseState | null, page: Page): Promise<Paged<CaseRecord>>;
+  openCases(): Promise<number>;
+  /** Newest first; `after` is the `cursor` of the last one seen. */
+  auditLog(subject: string | null, page: Page): Promise<Paged<AuditView>>;
+  compatibility(): Promise<CompatibilityCount[]>;
 
   standing(owner: OwnerId): Promise<Standing | null>;
   standings(): Promise<Standing[]>;
@@ -98,6 +110,10 @@ export interface Batch {
   models?: readonly ModelRecord[];
   chainSignatures?: readonly ChainSignature[];
   audit?: readonly AuditLine[];
+  /** Inserted, or their state and ruling replaced: what a case was opened with never changes. */
+  cases?: readonly CaseRecord[];
+  /** Added to what is counted already; one row a model, runtime and device class. */
+  compatibility?: readonly CompatibilityCount[];
 }
 
 export interface TaskRecord {
@@ -150,6 +166,8 @@ export interface AuditLine {
   at: Millis;
   actor: string;
   action: string;
+  /** What it is about, to find it by: a case, a task, a device class. */
+  subject?: string;
   detail: Record<string, unknown>;
 }
 

@@ -1,6 +1,6 @@
 /**
  * Rows as both databases hold them: text and 64-bit integers only. Money and work are integers, times are Unix
- * milliseconds, JSON is text. What each table is for stands in migrations/0001-initial.ts.
+ * milliseconds, JSON is text. What each table is for stands in migrations/.
  */
 export interface Tables {
   settings: { key: string; value: string };
@@ -47,7 +47,37 @@ export interface Tables {
   miners: { miner: string; public_key: string; owner: string; first_seen_at: bigint; last_seen_at: bigint };
   models: { model: string; manifest: string; golden: string; published_at: bigint };
   chain_signatures: { session: string; seq: bigint; miner: string; link: string; signature: string; at: bigint };
-  audit: { hub: string; seq: bigint; at: bigint; actor: string; action: string; detail: string };
+  audit: {
+    hub: string;
+    seq: bigint;
+    at: bigint;
+    actor: string;
+    action: string;
+    subject: string | null;
+    detail: string;
+  };
+  cases: {
+    id: string;
+    kind: string;
+    owner: string | null;
+    task: string | null;
+    opened_at: bigint;
+    evidence: string;
+    state: string;
+    closed_at: bigint | null;
+    ruling: string | null;
+    reviewer: string | null;
+    reason: string | null;
+  };
+  compatibility: {
+    model: string;
+    runtime: string;
+    device_class: string;
+    admitted: bigint;
+    refused: bigint;
+    quarantined: bigint;
+    last_at: bigint;
+  };
 }
 
 export type TableName = keyof Tables;
