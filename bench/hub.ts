@@ -58,12 +58,14 @@ function quantile(list: readonly number[], q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN;
 }
 
-async function residentKib(): Promise<number> {
+/** After collection: pages of the process, and what its objects and buffers take. */
+async function memory(): Promise<{ resident: number; live: number }> {
   for (let i = 0; i < 4; i++) {
     collectGarbage();
     await pause(100);
   }
-  return process.memoryUsage().rss / 1024;
+  const { rss, heapUsed, external } = process.memoryUsage();
+  return { resident: rss, live: heapUsed + external };
 }
 
 /** What the hub has settled, seen as any observer sees it. */
@@ -163,12 +165,12 @@ async function measure(hub: RunningHub, crowd: Crowd) {
   // Asked for once, so that it is what fresh miners load first.
   await saturate(hub.gateway, picture, 1).stop();
 
-  const before = await residentKib();
+  const before = await memory();
   await crowd.ask({ kind: "echo", url: echo.url, parser: "msgpack", sockets });
-  const withBare = await residentKib();
+  const withBare = await memory();
   await crowd.ask({ kind: "join" });
   while (hub.state.roster.able(MODEL).length < sockets) await pause(50);
-  const withMiners = await residentKib();
+  const withMiners = await memory();
 
   const hubRounds: Awaited<ReturnType<typeof hubRound>>[] = [];
   const echoRounds: Awaited<ReturnType<typeof echoRound>>[] = [];
@@ -182,6 +184,11 @@ async function measure(hub: RunningHub, crowd: Crowd) {
   const of = <T>(rounds: readonly T[], value: (round: T) => number) => median(rounds.map(value));
   const tasksPerSecond = of(hubRounds, (one) => one.tasksPerSecond);
   const echoesPerSecond = of(echoRounds, (one) => one.tripsPerSecond);
+  const perMiner = (of: "resident" | "live") => {
+    const bare = (withBare[of] - before[of]) / sockets / 1024;
+    const miner = (withMiners[of] - withBare[of]) / sockets / 1024;
+    return { bare: rounded(bare, 1), miner: rounded(miner, 1), above: rounded(miner - bare, 1) };
+  };
   const latency = await latencyAt(hub, crowd, tasksPerSecond / 2);
   await crowd.ask({ kind: "echo", url: plain.url, parser: "default", sockets });
   const byDefault = await echoRound(plain, crowd, Math.min(3, seconds));
@@ -215,11 +222,7 @@ async function measure(hub: RunningHub, crowd: Crowd) {
       4,
     ),
     halfLoad: latency,
-    memoryKibPerMiner: {
-      bare: rounded((withBare - before) / sockets, 1),
-      miner: rounded((withMiners - withBare) / sockets, 1),
-      above: rounded((withMiners - 2 * withBare + before) / sockets, 1),
-    },
+    memoryKibPerMiner: { resident: perMiner("resident"), live: perMiner("live") },
     parsers: {
       msgpackTripsPerSecond: echoesPerSecond,
       defaultTripsPerSecond: byDefault.tripsPerSecond,
