@@ -211,7 +211,7 @@ function status(step: Step, event: EventOf<"miner.status">): void {
   session.slots = event.slots;
   session.reason = event.reason;
   step.state.roster.refresh(session);
-  if (event.accepting) prepareModels(step);
+  if (event.accepting) prepareModels(step, [session]);
 }
 
 /** A dropped connection keeps its work for min(3 s, half the slack of its tightest task). */
@@ -247,7 +247,7 @@ function prepared(step: Step, event: EventOf<"miner.prepared">): void {
   on.serviceMs = Math.max(event.runMs, 0.1);
   step.state.roster.refresh(session);
   if (problem) refuse(step, session.id, "prepared", null, problem);
-  prepareModels(step);
+  prepareModels(step, [session]);
 }
 
 function prepareFailed(step: Step, event: EventOf<"miner.prepare-failed">): void {
@@ -259,7 +259,7 @@ function prepareFailed(step: Step, event: EventOf<"miner.prepare-failed">): void
     on.state = "refused";
     on.reason = `${event.fault}: ${event.message}`;
   }
-  prepareModels(step);
+  prepareModels(step, [session]);
 }
 
 function refuse(

@@ -164,10 +164,13 @@ export function grant(
  * Tells idle miners to load what is asked for most and they do not have; a fresh miner loads at least one model. One at a
  * time per miner, within its memory.
  */
-export function prepareModels(step: Step): void {
-  const { state } = step;
-  const wanted = [...state.models.values()].sort((a, b) => demandOf(step, b.key) - demandOf(step, a.key));
-  for (const session of state.roster.sessions.values()) prepareNext(step, session, wanted);
+export function prepareModels(
+  step: Step,
+  sessions: Iterable<MinerSession> = step.state.roster.sessions.values(),
+): void {
+  const { models } = step.state;
+  const wanted = [...models.values()].sort((a, b) => demandOf(step, b.key) - demandOf(step, a.key));
+  for (const session of sessions) prepareNext(step, session, wanted);
 }
 
 /** Bytes that a session's prepared models may fill. */
