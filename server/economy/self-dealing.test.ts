@@ -82,21 +82,37 @@ const setting = fc.record({
   elsewhereUsdc: within(0, 10_000_000),
   levelPpm: within(1, 400),
   poolUsdc: within(1_000, 10_000_000),
-  poolDn: within(1_000, 50_000_000),
+  poolDn: within(100_000, 50_000_000),
   push: fc.record({ usdc: within(0, 1_000), daysBefore: within(0, 27) }),
 });
 type Setting = typeof setting extends fc.Arbitrary<infer T> ? T : never;
 
-/** Null where the bounds do not allow it. */
-function settingsOf(of: Setting): DomainSettings | null {
-  const { miners, stakers } = of;
+/** The drawn shares, each cut to what those before it left to the miners' 30 %; null where the bounds refuse it still. */
+function settingsOf(of: Setting): { settings: DomainSettings; royalties: Setting["royalties"] } | null {
+  let left = 10_000 - 100 - 100 - 3_000 - 730;
+  const take = (wanted: number): number => {
+    const taken = Math.min(wanted, left);
+    left -= taken;
+    return taken;
+  };
+  const { processor, owner, emission, variableBurn, pool } = of.revenue;
+  const shares = {
+    processor: take(processor),
+    owner: take(owner),
+    emission: take(emission),
+    variableBurn: take(variableBurn),
+    pool: 730 + take(pool - 730),
+  };
+  const miners = of.miners;
+  const stakers = Math.min(of.stakers, 10_000 - miners);
   const settings: DomainSettings = {
     ...commonsSettings,
-    revenue: { ...commonsSettings.revenue, domain: "open", ...of.revenue },
+    revenue: { ...commonsSettings.revenue, domain: "open", ...shares },
     emission: { ...of.emission, miners, stakers, validators: 10_000 - miners - stakers },
     offset: of.offset,
   };
-  return checkDomain(settings, Object.values(of.royalties)).ok ? settings : null;
+  const royalties = { shared: Math.min(of.royalties.shared, left), other: Math.min(of.royalties.other, left) };
+  return checkDomain(settings, Object.values(royalties)).ok ? { settings, royalties } : null;
 }
 
 function factOf(one: Deal, n: number, of: Setting, price: bigint): VerifiedTask {
@@ -239,18 +255,17 @@ function play(deals: readonly Deal[], of: Setting, settings: DomainSettings, pri
 
 /** What the dealer gains by its own tasks; null where the bounds do not allow the setting. */
 function gainOf(of: Setting, deals: readonly Deal[]): { gain: bigint; spent: bigint } | null {
-  const settings = settingsOf(of);
-  if (!settings) return null;
-  const withDeals = play(deals, of, settings);
-  const without = play(
-    deals.filter(({ byDealer }) => !byDealer),
-    of,
-    settings,
-    withDeals.price,
-  );
+  const allowed = settingsOf(of);
+  if (!allowed) return null;
+  const { settings, royalties } = allowed;
+  const played = { ...of, royalties };
+  const withDeals = play(deals, played, settings);
+  const honest = deals.filter(({ byDealer }) => !byDealer);
+  const without = play(honest, played, settings, withDeals.price);
   return { gain: withDeals.wealth - without.wealth, spent: withDeals.spent };
 }
 
+/** `TABGRID_SEARCH=150000` searches longer and says how many settings it tried. */
 const SEARCHED = Number(process.env.TABGRID_SEARCH ?? 1_500);
 
 it("whoever deals with itself loses, in every setting that the bounds allow an open domain", () => {
@@ -258,12 +273,13 @@ it("whoever deals with itself loses, in every setting that the bounds allow an o
   fc.assert(
     fc.property(setting, fc.array(deal, { minLength: 1, maxLength: 8 }), (of, deals) => {
       const result = gainOf(of, deals);
-      if (!result || result.spent < UNIT / 1_000n) return;
+      // Below this the roundings of single nano-DN, worth up to 100 nano-USDC here, weigh more than what is lost.
+      if (!result || result.spent < UNIT / 100n) return;
       tried += 1;
       expect(result.gain, `of ${result.spent} spent`).toBeLessThan(0n);
     }),
-    { numRuns: SEARCHED, ...(process.env.TABGRID_SEARCH ? { endOnFailure: false } : {}) },
+    { numRuns: SEARCHED },
   );
-  expect(tried).toBeGreaterThan(SEARCHED / 20);
+  expect(tried).toBeGreaterThan(SEARCHED / 2);
   if (process.env.TABGRID_SEARCH) process.stdout.write(`${tried} settings tried\n`);
 }, 3_600_000);
