@@ -69,7 +69,7 @@ function MinerRow({ miner, now, onOpen }: { miner: ConsoleMiner; now: number; on
         </button>
       </td>
       <td>
-        <Badge tone="idle">{roleLabels[miner.role]}</Badge>
+        {miner.role === "validator" ? <Badge tone="idle">{roleLabels.validator}</Badge> : roleLabels.miner}
       </td>
       <td>
         <Badge tone={minerTones[miner.state]}>{miner.state}</Badge>

@@ -21,9 +21,10 @@ export interface AppProps {
   /** null while the browser is still being asked. */
   probe: DeviceProbe | null;
   localHub: boolean;
+  phone: boolean;
 }
 
-export function App({ connection, probe, localHub }: AppProps) {
+export function App({ connection, probe, localHub, phone }: AppProps) {
   const page = useMiner(connection);
   const { view } = page;
   return (
@@ -39,7 +40,7 @@ export function App({ connection, probe, localHub }: AppProps) {
       {view ? (
         <Dashboard page={page} view={view} probe={probe} localHub={localHub} />
       ) : (
-        <Welcome page={page} probe={probe} />
+        <Welcome page={page} probe={probe} phone={phone} />
       )}
     </UiRoot>
   );
@@ -57,7 +58,7 @@ function Dashboard(props: { page: MinerPage; view: MinerView; probe: DeviceProbe
       </div>
       <div className="column">
         <EarningsCard view={view} />
-        <DeviceCard probe={probe} device={view.device} note={view.deviceNote} />
+        <DeviceCard probe={probe} device={view.device} note={view.deviceNote} role={view.role} />
         <NoticesCard notices={view.notices} />
       </div>
       <footer className="muted small">

@@ -1,4 +1,4 @@
-import type { Device } from "../../shared/protocol.ts";
+import type { Device, SessionRole } from "../../shared/protocol.ts";
 import { Badge } from "../ui/badge.tsx";
 import { Card } from "../ui/card.tsx";
 import { bytesText } from "../ui/quantity-text.ts";
@@ -8,8 +8,13 @@ import type { DeviceProbe } from "./device-probe.ts";
  * The machine as this page sees it before Start (`probe`) and as the miner uses it after (`device`, with `note` saying
  * why WebGPU is not used).
  */
-export function DeviceCard(props: { probe: DeviceProbe | null; device: Device | null; note: string | null }) {
-  const { probe, device, note } = props;
+export function DeviceCard(props: {
+  probe: DeviceProbe | null;
+  device: Device | null;
+  note: string | null;
+  role: SessionRole;
+}) {
+  const { probe, device, note, role } = props;
   const onGpu = device ? device.runtime === "webgpu" : probe?.webgpu;
   return (
     <Card
@@ -65,7 +70,10 @@ export function DeviceCard(props: { probe: DeviceProbe | null; device: Device | 
         ) : null
       ) : probe && !probe.webgpu ? (
         <p className="callout" data-tone="busy">
-          {probe.problem} You can start anyway: work then runs on the processor and earns less.
+          {probe.problem}{" "}
+          {role === "validator"
+            ? "Checking needs none: it runs on the processor."
+            : "You can start anyway: work then runs on the processor and earns less."}
         </p>
       ) : null}
     </Card>

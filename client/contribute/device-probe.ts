@@ -23,3 +23,15 @@ export async function probeDevice(): Promise<DeviceProbe> {
     ],
   };
 }
+
+/** A phone's shorter side in CSS pixels is at most this. */
+const PHONE_SIDE = 480;
+
+export const isPhoneSized = ({ width, height }: Pick<Screen, "width" | "height">): boolean =>
+  Math.min(width, height) <= PHONE_SIDE;
+
+/** Why checking suits this device better than computing; null where it does not. */
+export function suggestsChecking(probe: DeviceProbe | null, phone: boolean): string | null {
+  if (phone) return "Small checks go easy on a phone's battery.";
+  return probe && !probe.webgpu ? "This browser offers no GPU, and checks need none." : null;
+}

@@ -4,6 +4,7 @@ import { Money } from "../ui/money.tsx";
 import { countText } from "../ui/quantity-text.ts";
 
 export function EarningsCard({ view }: { view: MinerView }) {
+  const things = view.role === "validator" ? "Checks" : "Tasks";
   return (
     <Card title="Earnings" className="earnings">
       <dl className="sums">
@@ -25,9 +26,11 @@ export function EarningsCard({ view }: { view: MinerView }) {
         found late can still be taken back.
       </p>
       <dl className="facts counts">
-        <dt>Tasks completed</dt>
+        <dt>{things} completed</dt>
         <dd>{countText(view.completed)}</dd>
-        <dt>Tasks failed</dt>
+        <dt>{things} passed</dt>
+        <dd data-testid="passed">{countText(view.passed)}</dd>
+        <dt>{things} failed</dt>
         <dd>{countText(view.failed)}</dd>
       </dl>
       <Trust trust={view.trust} />

@@ -5,9 +5,11 @@ import "@mantine/core/styles/Switch.layer.css";
 import { Button, NativeSelect, Slider, Switch } from "@mantine/core";
 import { useState } from "react";
 import { limits, MIB } from "../../shared/limits.ts";
-import type { MinerSettings } from "../miner/contract.ts";
+import type { SessionRole } from "../../shared/protocol.ts";
+import { type MinerSettings, roleDefaults } from "../miner/contract.ts";
 import { Card } from "../ui/card.tsx";
 import { bytesText, percentText } from "../ui/quantity-text.ts";
+import { roleTexts } from "./role-choice.tsx";
 import type { MinerPage } from "./use-miner.ts";
 
 const diskChoices = [256, 512, 1024, 2048, 4096, 8192, 16_384].map((size) => size * MIB);
@@ -39,18 +41,29 @@ export function SettingsCard({ page }: { page: MinerPage }) {
         <Hours hours={settings.hours} onChange={(hours) => configure({ hours })} />
       </div>
       <div className="choices">
+        {view ? (
+          <NativeSelect
+            label="This tab is here to"
+            data-testid="role"
+            value={settings.role}
+            data={Object.entries(roleTexts).map(([value, { title }]) => ({ value, label: title.toLowerCase() }))}
+            onChange={(event) => configure(roleDefaults[event.currentTarget.value as SessionRole])}
+          />
+        ) : null}
         <NativeSelect
           label="Runs on"
           value={settings.runtime}
           data={runtimeChoices}
           onChange={(event) => configure({ runtime: event.currentTarget.value as MinerSettings["runtime"] })}
         />
-        <NativeSelect
-          label="Tasks at once"
-          value={String(settings.slots)}
-          data={Array.from({ length: limits.slotsMax }, (_, index) => String(index + 1))}
-          onChange={(event) => configure({ slots: Number(event.currentTarget.value) })}
-        />
+        {settings.role === "validator" ? null : (
+          <NativeSelect
+            label="Tasks at once"
+            value={String(settings.slots)}
+            data={Array.from({ length: limits.slotsMax }, (_, index) => String(index + 1))}
+            onChange={(event) => configure({ slots: Number(event.currentTarget.value) })}
+          />
+        )}
         <NativeSelect
           label="Disk for models"
           value={String(settings.diskBytes)}

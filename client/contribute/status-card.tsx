@@ -21,7 +21,10 @@ export function StatusCard({ page, view, localHub }: { page: MinerPage; view: Mi
       <WorkGrid view={view} />
       {suggestsDemo(view, localHub) ? (
         <p className="callout">
-          No requests yet. In another terminal: <code className="command">npm run demo</code>
+          {view.role === "validator"
+            ? "Nothing to check yet. Let another tab compute answers, and ask for some in another terminal: "
+            : "No requests yet. In another terminal: "}
+          <code className="command">npm run demo</code>
         </p>
       ) : (
         <CurrentTasks view={view} />
@@ -56,7 +59,7 @@ function ControlButtons({ page, view }: { page: MinerPage; view: MinerView }) {
       ) : null}
       {controls.finish ? (
         <Button size="lg" variant="default" data-testid="finish" onClick={() => page.command("finishThenStop")}>
-          {view.current.length > 0 ? "Finish this task, then stop" : "Stop"}
+          {view.current.length > 0 ? `Finish this ${view.role === "validator" ? "check" : "task"}, then stop` : "Stop"}
         </Button>
       ) : null}
       {controls.stop ? (

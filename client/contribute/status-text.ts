@@ -30,8 +30,15 @@ const statuses: Record<MinerState, Status> = {
   failed: { label: "Stopped by a fault", tone: "bad", sentence: "The miner could not go on." },
 };
 
+/** What a validator is told otherwise. */
+const checking: Partial<Record<MinerState, Partial<Status>>> = {
+  ready: { sentence: "Waiting for an answer to check." },
+  working: { label: "Checking", sentence: "Checking somebody's answer." },
+};
+
 export function statusOf(view: MinerView | null): Status {
-  const status = statuses[view?.state ?? "stopped"];
+  const state = view?.state ?? "stopped";
+  const status = { ...statuses[state], ...(view?.role === "validator" && checking[state]) };
   // Who stopped it knows why: the general sentence says the rest.
   return view?.why && view.state !== "stopped" ? { ...status, sentence: view.why } : status;
 }

@@ -1,24 +1,32 @@
 import { Button } from "@mantine/core";
+import { roleDefaults } from "../miner/contract.ts";
 import { ConsentPoints } from "./consent.tsx";
 import { DeviceCard } from "./device-card.tsx";
-import type { DeviceProbe } from "./device-probe.ts";
+import { type DeviceProbe, suggestsChecking } from "./device-probe.ts";
+import { RoleChoice } from "./role-choice.tsx";
 import { SettingsCard } from "./settings-card.tsx";
 import type { MinerPage } from "./use-miner.ts";
 
 /** The page before Start: what this is, what a person agrees to, and the one big button. */
-export function Welcome({ page, probe }: { page: MinerPage; probe: DeviceProbe | null }) {
+export function Welcome({ page, probe, phone }: { page: MinerPage; probe: DeviceProbe | null; phone: boolean }) {
+  const { role } = page.settings;
   return (
     <main className="welcome">
       <section className="pitch">
         <GridDrawing />
         <h1>Lend this tab to people who need AI answers, and get paid for each one that checks out.</h1>
         <p className="lead muted">
-          Tabgrid joins open browser tabs into one computer. This tab takes small pieces of work, other tabs check them.
-          No account needed.
+          Tabgrid joins open browser tabs into one computer: some compute small pieces of work, others check them. No
+          account needed.
         </p>
+        <RoleChoice
+          role={role}
+          suggestion={suggestsChecking(probe, phone)}
+          onChange={(chosen) => page.configure(roleDefaults[chosen])}
+        />
         <div className="start">
           <Button size="xl" radius="lg" data-testid="start" onClick={page.start} aria-describedby="start-terms">
-            Start computing
+            {role === "validator" ? "Start checking" : "Start computing"}
           </Button>
           <p id="start-terms" className="small muted">
             Pressing Start means you agree to the points on this page. Nothing is computed or downloaded before, and
@@ -35,7 +43,7 @@ export function Welcome({ page, probe }: { page: MinerPage; probe: DeviceProbe |
         <h2 id="consent-title">Before you press Start</h2>
         <ConsentPoints />
       </section>
-      <DeviceCard probe={probe} device={null} note={null} />
+      <DeviceCard probe={probe} device={null} note={null} role={role} />
       <SettingsCard page={page} />
     </main>
   );

@@ -1,4 +1,4 @@
-import type { Device, WorkLine } from "../../shared/protocol.ts";
+import type { Device, SessionRole, WorkLine } from "../../shared/protocol.ts";
 
 /**
  * What the contribute page and the session worker say to each other over Comlink. The worker owns the socket, Dexie and
@@ -6,6 +6,8 @@ import type { Device, WorkLine } from "../../shared/protocol.ts";
  * battery, network and the person.
  */
 export interface MinerSettings {
+  /** Compute answers, or only check those of others. */
+  role: SessionRole;
   /** Share of time that may be computed, 0.1–1. */
   duty: number;
   pauseOnBattery: boolean;
@@ -25,17 +27,24 @@ export interface MinerSettings {
   slots: number;
 }
 
+/**
+ * What choosing a role sets: a checker does one small thing at a time, on the processor unless a person says otherwise, so
+ * that it works on every phone and its word comes from another kind of device than a GPU's.
+ */
+export const roleDefaults: Record<SessionRole, Pick<MinerSettings, "role" | "runtime" | "slots" | "diskBytes">> = {
+  miner: { role: "miner", runtime: "webgpu", slots: 1, diskBytes: 4 * 1024 ** 3 },
+  validator: { role: "validator", runtime: "wasm", slots: 1, diskBytes: 512 * 1024 ** 2 },
+};
+
 export const defaultSettings: MinerSettings = {
+  ...roleDefaults.miner,
   duty: 1,
   pauseOnBattery: true,
   pauseOnMetered: true,
   pauseWhenActive: false,
   hours: [0, 0],
   yieldToFrames: true,
-  diskBytes: 4 * 1024 ** 3,
-  runtime: "webgpu",
   wasmFallback: true,
-  slots: 1,
 };
 
 /** IndexedDB of the miner; named here so that the page can ask whether it exists without loading Dexie. */
@@ -78,6 +87,7 @@ export interface ModelView {
 }
 
 export interface MinerView {
+  role: SessionRole;
   state: MinerState;
   /** Why it is not computing, in words for a person; null while it is. */
   why: string | null;
@@ -90,6 +100,8 @@ export interface MinerView {
   current: { assignment: string; model: string; sinceMs: number }[];
   completed: number;
   failed: number;
+  /** Paid, of those told since the page was opened. */
+  passed: number;
   /** nano-USDC as decimal strings. */
   held: string;
   available: string;

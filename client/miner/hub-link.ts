@@ -1,7 +1,7 @@
 import { limits } from "../../shared/limits.ts";
 import {
   type Challenge,
-  type Device,
+  type Hello,
   type HelloAnswer,
   type MinerToHub,
   PROTOCOL_VERSION,
@@ -59,16 +59,14 @@ export class HubLink {
   }
 
   /** Answers the challenge. `previous` is an earlier session whose last results are not signed yet. */
-  async greet(device: Device, slots: number, previous: Seal | null): Promise<HelloAnswer | null> {
+  async greet(who: Pick<Hello, "role" | "device" | "slots">, previous: Seal | null): Promise<HelloAnswer | null> {
     if (!this.#challenge) return null;
     const { proof, sessionKey } = await answerChallenge(this.#identity, this.#challenge);
     const unsigned = previous && previous.unsigned > 0 ? previous : null;
     const answer = await this.#socket.hello({
       protocol: PROTOCOL_VERSION,
       ...proof,
-      role: "miner",
-      device,
-      slots,
+      ...who,
       ...(unsigned && { previous: { session: unsigned.session, chain: await unsigned.signChain() } }),
     });
     if (this.#hangingUp) return null;

@@ -21,10 +21,11 @@ import {
   sha256,
   wire,
 } from "../../server/e2e/scripted-hub.ts";
+import { limits } from "../../shared/limits.ts";
 import type { Hello } from "../../shared/protocol.ts";
 import { tensorOf } from "../../shared/tensor.ts";
 import type { MinerSettings, MinerView } from "./contract.ts";
-import { defaultSettings } from "./contract.ts";
+import { defaultSettings, roleDefaults } from "./contract.ts";
 
 async function until<T>(
   what: string,
@@ -272,6 +273,30 @@ describe("a miner in a tab, on WASM", () => {
     await until("prepared", () => connection.said.prepared.length);
   });
 
+  it("says what it is here for, takes small models only to check, and connects anew in another role", async () => {
+    const page = await openPage();
+    const validator = await start(page, roleDefaults.validator);
+    expect(validator.hello).toMatchObject({ role: "validator", slots: 1, device: { runtime: "wasm" } });
+    hub.manifest = { ...manifestOf(digits), memoryBytes: limits.validatorModelBytes + 1 };
+    validator.prepare();
+    await until("the refusal", () => validator.said.prepareFailed.length);
+    expect(validator.said.prepareFailed).toMatchObject([{ model: KEY, fault: "out-of-memory" }]);
+    expect(hub.ranges).toHaveLength(0);
+    const idle = await until("an idle view", async () => {
+      const view = await viewOf(page);
+      return view?.state === "ready" && view;
+    });
+    expect(idle).toMatchObject({ role: "validator", why: "Waiting for an answer to check." });
+    await page.evaluate((settings) => globalThis.tabgridMiner?.configure(settings), {
+      ...defaultSettings,
+      runtime: "wasm" as const,
+    });
+    const miner = await until("a new hello", () => hub.connections.slice(1).find(({ hello }) => hello));
+    expect(miner.hello).toMatchObject({ role: "miner" });
+    miner.prepare();
+    await until("prepared", () => miner.said.prepared.length);
+  });
+
   it("runs once per browser profile; the next tab takes over when the first closes", async () => {
     const first = await openPage();
     await start(first);
@@ -362,11 +387,11 @@ describe("a miner in a tab, on WebGPU", () => {
 });
 
 describe("npm run miner", () => {
-  it("mines without a screen, keeps its identity, and finishes on Ctrl-C", async () => {
+  it("mines or checks without a screen, keeps its identity, and finishes on Ctrl-C", async () => {
     const profile = mkdtempSync(join(tmpdir(), "tabgrid-profile-"));
-    const run = () => {
+    const run = (more: string[]) => {
       const script = join(root, "server/cli/miner.ts");
-      const args = [script, "--hub", hub.origin, "--profile", profile, "--runtime", "wasm", "--slots", "2"];
+      const args = [script, "--hub", hub.origin, "--profile", profile, "--runtime", "wasm", ...more];
       const child = spawn(join(root, "node_modules/.bin/node"), args, { cwd: root });
       const output = { text: "" };
       for (const stream of [child.stdout, child.stderr]) {
@@ -380,10 +405,12 @@ describe("npm run miner", () => {
     const keys: Uint8Array[] = [];
     for (const round of [1, 2]) {
       const before = hub.connections.length;
-      const { child, output, ended } = run();
+      const { child, output, ended } = run(round === 1 ? ["--slots", "2"] : ["--role", "validator"]);
       const connection = await until("a hello", () => hub.connections.slice(before).find(({ hello }) => hello));
       keys.push((connection.hello as Hello).publicKey);
-      expect(connection.hello).toMatchObject({ slots: 2, device: { runtime: "wasm" } });
+      const [role, slots, doing, things] =
+        round === 1 ? ["miner", 2, "mining", "tasks"] : ["validator", 1, "checking", "checks"];
+      expect(connection.hello).toMatchObject({ role, slots, device: { runtime: "wasm" } });
       connection.prepare();
       await until("prepared", () => connection.said.prepared.length);
       connection.assign({ [`a_${round}`]: [wire(picture(round))] });
@@ -391,8 +418,8 @@ describe("npm run miner", () => {
       await until("its report", () => output.text.includes("digits@1: admitted."));
       child.kill("SIGINT");
       expect(await ended).toBe(0);
-      expect(output.text).toContain("State: mining.");
-      expect(output.text).toContain("1 tasks done; 0.000000000 USDC available");
+      expect(output.text).toContain(`State: ${doing}.`);
+      expect(output.text).toContain(`1 ${things} done; 0.000000000 USDC available`);
       expect(output.text.trimEnd()).toMatch(/Stopped\.$/);
       expect(connection.signed).toBe(1);
     }

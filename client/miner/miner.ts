@@ -67,6 +67,7 @@ export class Miner implements MinerRemote {
 
   async start(settings: MinerSettings): Promise<void> {
     this.#settings = settings;
+    this.#showing.role = settings.role;
     await this.#saveConsent(true);
     this.#showing.work = await recentWork(50);
     if (this.#pool) return this.#dispatch({ kind: "start", slots: settings.slots });
@@ -109,8 +110,8 @@ export class Miner implements MinerRemote {
     const before = this.#settings;
     this.#settings = settings;
     await this.#saveConsent(this.#consented);
-    const otherDevice = before.runtime !== settings.runtime || before.wasmFallback !== settings.wasmFallback;
-    if (otherDevice && this.#session.phase === "running") return this.#restart(async () => undefined);
+    const isOther = (["role", "runtime", "wasmFallback"] as const).some((name) => before[name] !== settings[name]);
+    if (isOther && this.#session.phase === "running") return this.#restart(async () => undefined);
     this.#dispatch({ kind: "configured", slots: settings.slots });
     this.#govern();
   }
@@ -307,7 +308,8 @@ export class Miner implements MinerRemote {
     const link = this.#link;
     const { device } = this.#showing;
     if (!link || !device) return;
-    const answer: HelloAnswer | null = await link.greet(device, this.#settings.slots, this.#previousSeal);
+    const { role, slots } = this.#settings;
+    const answer: HelloAnswer | null = await link.greet({ role, device, slots }, this.#previousSeal);
     if (!answer || this.#link !== link) return;
     if (!answer.ok) {
       this.#notice("warning", answer.error.message);

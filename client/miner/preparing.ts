@@ -1,5 +1,6 @@
 import { type Manifest, manifestSchema } from "../../models/manifest.ts";
 import { modelKey } from "../../shared/ids.ts";
+import { limits, MIB } from "../../shared/limits.ts";
 import type { MinerFault, Prepare } from "../../shared/protocol.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Tensor } from "../../shared/tensor.ts";
@@ -53,6 +54,10 @@ export async function prepareModel(
   }
   const manifest = await fetchManifest(asked, tools.signal);
   if (!manifest.ok) return loadFailed(manifest.error);
+  if (tools.settings.role === "validator" && sizeOf(manifest.value) > limits.validatorModelBytes) {
+    const message = `larger than the ${limits.validatorModelBytes / MIB} MiB that checking may take`;
+    return err({ fault: "out-of-memory", message });
+  }
   const files = await fetchFiles(asked, manifest.value, tools);
   if (!files.ok) return loadFailed(files.error);
   tools.running(manifest.value);
@@ -83,6 +88,15 @@ async function fetchManifest(asked: Prepare, signal: AbortSignal): Promise<Resul
   }
 }
 
+const neededOf = ({ files }: Manifest) => files.filter(({ role }) => role === "graph" || role === "weights");
+
+/** Bytes to download or to hold in memory, whichever are more. */
+const sizeOf = (manifest: Manifest): number =>
+  Math.max(
+    manifest.memoryBytes,
+    neededOf(manifest).reduce((acc, { bytes }) => acc + bytes, 0),
+  );
+
 interface LoadedFiles {
   graph: Blob;
   weights: { path: string; data: Blob }[];
@@ -93,7 +107,7 @@ async function fetchFiles(
   manifest: Manifest,
   { settings, downloading, signal }: PreparingTools,
 ): Promise<Result<LoadedFiles, string>> {
-  const needed = manifest.files.filter(({ role }) => role === "graph" || role === "weights");
+  const needed = neededOf(manifest);
   const bytesTotal = needed.reduce((acc, { bytes }) => acc + bytes, 0);
   let bytesBefore = 0;
   let graph: Blob | null = null;

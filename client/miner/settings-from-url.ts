@@ -1,5 +1,5 @@
 import { limits } from "../../shared/limits.ts";
-import type { MinerSettings } from "./contract.ts";
+import { type MinerSettings, roleDefaults } from "./contract.ts";
 
 const runtimes: readonly string[] = ["webgpu", "wasm", "software"] satisfies MinerSettings["runtime"][];
 
@@ -18,6 +18,14 @@ export function settingsFromUrl(search: string, settings: MinerSettings): MinerS
   }
   const slots = Number(query.get("slots"));
   if (Number.isInteger(slots) && slots >= 1 && slots <= limits.slotsMax) overridden.slots = slots;
+  if (overridden.role === "validator") overridden.slots = 1;
   if (query.get("frames") === "ignore") overridden.yieldToFrames = false;
   return overridden;
+}
+
+/** `?role=miner|validator` chooses for the person before Start, who may choose otherwise. */
+export function withRoleFromUrl(search: string, settings: MinerSettings): MinerSettings {
+  const role = new URLSearchParams(search).get("role");
+  const chosen = role === "miner" || role === "validator" ? roleDefaults[role] : null;
+  return chosen && chosen.role !== settings.role ? { ...settings, ...chosen } : settings;
 }

@@ -1,5 +1,5 @@
 import { type MinerSession, minerStateOf } from "../../shared/miner-state.ts";
-import type { AccountUpdate, Device, WorkLine } from "../../shared/protocol.ts";
+import type { AccountUpdate, Device, SessionRole, WorkLine } from "../../shared/protocol.ts";
 import type { MinerView, ModelView } from "./contract.ts";
 
 const WORK_LINES = 50;
@@ -7,12 +7,14 @@ const NOTICES = 20;
 
 /** What the page is shown beyond the session's own state. */
 export interface Showing {
+  role: SessionRole;
   miner: string | null;
   device: Device | null;
   deviceNote: string | null;
   models: Map<string, ModelView>;
   completed: number;
   failed: number;
+  passed: number;
   held: string;
   available: string;
   trust: number | null;
@@ -23,12 +25,14 @@ export interface Showing {
 }
 
 export const createShowing = (): Showing => ({
+  role: "miner",
   miner: null,
   device: null,
   deviceNote: null,
   models: new Map(),
   completed: 0,
   failed: 0,
+  passed: 0,
   held: "0",
   available: "0",
   trust: null,
@@ -45,15 +49,19 @@ export function addAccount(showing: Showing, account: AccountUpdate): void {
   const { held, available, trust } = account;
   Object.assign(showing, { held, available, trust });
   const byAssignment = new Map(showing.work.map((line) => [line.assignment, line]));
-  for (const line of account.work) byAssignment.set(line.assignment, line);
+  for (const line of account.work) {
+    if (line.outcome === "paid" && !byAssignment.has(line.assignment)) showing.passed++;
+    byAssignment.set(line.assignment, line);
+  }
   showing.work = [...byAssignment.values()].sort((a, b) => b.at - a.at).slice(0, WORK_LINES);
 }
 
 export function viewOf(session: MinerSession, showing: Showing, now: number): MinerView {
   const { link, governor, runs } = session;
   return {
+    role: showing.role,
     state: minerStateOf(session),
-    why: whyOf(session),
+    why: whyOf(session, showing.role),
     hub: {
       connected: link.at === "up",
       attempt: session.attempt,
@@ -70,6 +78,7 @@ export function viewOf(session: MinerSession, showing: Showing, now: number): Mi
     ),
     completed: showing.completed,
     failed: showing.failed,
+    passed: showing.passed,
     held: showing.held,
     available: showing.available,
     trust: showing.trust,
@@ -80,18 +89,18 @@ export function viewOf(session: MinerSession, showing: Showing, now: number): Mi
   };
 }
 
-function whyOf(session: MinerSession): string | null {
+function whyOf(session: MinerSession, role: SessionRole): string | null {
   switch (minerStateOf(session)) {
     case "stopped":
       return "It has not been started.";
     case "elsewhere":
-      return "Another tab of this browser is mining; this one takes over when that one closes.";
+      return "Another tab of this browser is running; this one takes over when that one closes.";
     case "connecting":
       return session.attempt === 0 ? "Connecting to the hub." : "The hub cannot be reached; trying again.";
     case "preparing":
       return "Getting its models ready.";
     case "ready":
-      return "Waiting for work.";
+      return role === "validator" ? "Waiting for an answer to check." : "Waiting for work.";
     case "paused":
       return session.paused ? "You paused it." : `Held back: ${session.governor.why}.`;
     case "suspended":

@@ -132,6 +132,7 @@ describe("contribute page", () => {
     "preparing",
     "ready",
     "working",
+    "checking",
     "paused",
     "draining",
     "suspended",
@@ -157,6 +158,25 @@ describe("contribute page", () => {
   test("without WebGPU it gives the reason and the remedy", async () => {
     await open("contribute", "?view=blocked");
     expect(await textOf("main")).toMatch(/WebGPU needs https.*You can start anyway/);
+  });
+
+  test("checking is suggested to phones and where there is no WebGPU, and Start passes the choice", async () => {
+    await open("contribute", "");
+    expect(await textOf(".roles")).not.toContain("Suggested here");
+    expect(await textOf('[data-testid="start"]')).toBe("Start computing");
+    await open("contribute", "?view=blocked");
+    expect(await textOf(".roles")).toMatch(/Suggested here.*no GPU/);
+    await open("contribute", "", 360);
+    expect(await textOf(".roles")).toMatch(/Suggested here.*phone/);
+    await page.click('[data-testid="role-validator"]');
+    expect(await textOf('[data-testid="start"]')).toBe("Start checking");
+    await shoot("contribute-welcome-checking-360");
+    await expectAccessible();
+    await page.click('[data-testid="start"]');
+    await page.waitForSelector('[data-testid="role"]');
+    expect(await page.evaluate(() => globalThis.commands[0])).toMatch(/"role":"validator","runtime":"wasm","slots":1/);
+    await page.select('[data-testid="role"]', "miner");
+    expect(await page.evaluate(() => globalThis.commands.at(-1))).toMatch(/^configure .*"role":"miner"/);
   });
 
   test("Start passes the limits that were set before it, and the view is there for programs", async () => {

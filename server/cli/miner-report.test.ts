@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import { changes, earnings, type MinerReport } from "./miner-report.ts";
 
 const view: MinerReport = {
+  role: "miner",
   state: "connecting",
   why: "Connecting to the hub.",
   device: { runtime: "wasm", adapter: "cpu/8" },
@@ -37,4 +38,10 @@ it("tells earnings when they changed", () => {
   const paid = { ...view, completed: 3, failed: 1, held: "1500000000", available: "1" };
   expect(earnings(view, paid)).toBe("3 tasks done, 1 failed; 0.000000001 USDC available, 1.500000000 USDC held.");
   expect(earnings(paid, paid)).toBeNull();
+});
+
+it("speaks of checks where it only checks", () => {
+  const checking = { ...view, role: "validator", state: "ready", why: "Waiting for an answer to check." } as const;
+  expect(changes(view, checking)).toEqual(["State: checking."]);
+  expect(earnings(null, { ...checking, completed: 3 })).toMatch(/^3 checks done;/);
 });

@@ -1,8 +1,10 @@
 import { z } from "zod";
 import { formatNano } from "../../shared/money.ts";
+import { sessionRoles } from "../../shared/protocol.ts";
 
 /** What `npm run miner` reads of the contribute page's view (client/miner/contract.ts); the page may know more. */
 export const minerViewSchema = z.object({
+  role: z.enum(sessionRoles),
   state: z.string(),
   why: z.string().nullable(),
   device: z.object({ runtime: z.string(), adapter: z.string() }).nullable(),
@@ -18,7 +20,8 @@ export type MinerReport = z.infer<typeof minerViewSchema>;
 
 /** States that come and go with every task; what they add up to is in the earnings line. */
 const busy = ["ready", "working"];
-const settled = (state: string): string => (busy.includes(state) ? "mining" : state);
+const settled = ({ role, state }: MinerReport): string =>
+  busy.includes(state) ? { miner: "mining", validator: "checking" }[role] : state;
 
 /** What a person wants to hear of that is new since the last report, one line each. */
 export function changes(before: MinerReport | null, after: MinerReport): string[] {
@@ -27,9 +30,9 @@ export function changes(before: MinerReport | null, after: MinerReport): string[
     lines.push(`Computes on ${after.device.runtime}: ${after.device.adapter}.`);
   }
   if (after.deviceNote && after.deviceNote !== before?.deviceNote) lines.push(after.deviceNote);
-  const state = settled(after.state);
-  if (!before || state !== settled(before.state)) {
-    lines.push(state === "mining" || !after.why ? `State: ${state}.` : `State: ${state}. ${after.why}`);
+  const state = settled(after);
+  if (!before || state !== settled(before)) {
+    lines.push(busy.includes(after.state) || !after.why ? `State: ${state}.` : `State: ${state}. ${after.why}`);
   }
   for (const model of after.models) {
     const known = before?.models.find(({ key }) => key === model.key);
@@ -53,5 +56,6 @@ export function earnings(before: MinerReport | null, after: MinerReport): string
   if (same || (!before && after.completed === 0)) return null;
   const failed = after.failed > 0 ? `, ${after.failed} failed` : "";
   const usdc = (nano: string) => `${formatNano(BigInt(nano))} USDC`;
-  return `${after.completed} tasks done${failed}; ${usdc(after.available)} available, ${usdc(after.held)} held.`;
+  const things = { miner: "tasks", validator: "checks" }[after.role];
+  return `${after.completed} ${things} done${failed}; ${usdc(after.available)} available, ${usdc(after.held)} held.`;
 }

@@ -1,5 +1,5 @@
 /**
- * `npm run miner [-- --hub URL --runtime webgpu|wasm|software --profile DIR --slots N]`: mines on a machine without a
+ * `npm run miner [-- --hub URL --role miner|validator --runtime webgpu|wasm|software --profile DIR --slots N]`: mines on a machine without a
  * screen. It opens the hub's contribute page in a headless Chromium and presses Start there, so it is the same miner as in
  * any tab, with its identity and model cache in a profile that is kept. Ctrl-C finishes the task under way and stops.
  */
@@ -10,6 +10,7 @@ import { cac } from "cac";
 import puppeteer, { type Browser, type Page } from "puppeteer";
 import { z } from "zod";
 import { limits } from "../../shared/limits.ts";
+import { sessionRoles } from "../../shared/protocol.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { type Config, loadConfig } from "../config.ts";
 import { chromiumFlags, findChromium } from "./chromium.mjs";
@@ -22,6 +23,7 @@ const RETRY_MS = 5_000;
 const FINISH_MS = 4_000;
 
 const optionsSchema = z.object({
+  role: z.enum(sessionRoles, { error: "--role: expected miner or validator." }),
   hub: z.url({ protocol: /^https?$/, error: "--hub: expected an address that starts with http:// or https://." }),
   runtime: z
     .enum(["webgpu", "wasm", "software"], { error: "--runtime: expected webgpu, wasm or software." })
@@ -54,7 +56,8 @@ async function main(): Promise<void> {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => ending.abort());
 
   // On Linux Chromium hides WebGPU, hardware or software, from whoever does not ask for it.
-  const args = chromiumFlags({ software: options.value.runtime !== "wasm" });
+  const { role, runtime } = options.value;
+  const args = chromiumFlags({ software: (runtime ?? (role === "miner" ? "webgpu" : "wasm")) !== "wasm" });
   const { profile } = options.value;
   let browser: Browser;
   try {
@@ -88,6 +91,9 @@ function readOptions(config: Config): Result<Options, string> {
   const hub = `${config.tls ? "https" : "http"}://${host}:${config.port}`;
   const program = cac("npm run miner --");
   program.option("--hub <url>", "Where the hub is", { default: hub });
+  program.option("--role <name>", "miner computes answers, validator only checks those of others", {
+    default: "miner",
+  });
   program.option("--runtime <name>", "webgpu, wasm, or software (the software adapter, for tests); else what works");
   program.option("--profile <dir>", "Folder of identity and models", {
     default: join(config.dataDir, "miner-profile"),
@@ -108,11 +114,13 @@ async function mine(browser: Browser, options: Options, ending: AbortSignal): Pr
   const page = (await browser.pages())[0] ?? (await browser.newPage());
   const address = new URL("/?frames=ignore", options.hub);
   if (options.runtime) address.searchParams.set("runtime", options.runtime);
+  address.searchParams.set("role", options.role);
   if (options.slots) address.searchParams.set("slots", String(options.slots));
   if (address.protocol === "http:" && !["localhost", "127.0.0.1", "[::1]"].includes(address.hostname)) {
     console.log(`Browsers give WebGPU to https:// and localhost only: ${options.hub} is neither.`);
   }
-  console.log(`Mining for ${options.hub}. Ctrl-C finishes the task under way and stops.`);
+  const doing = options.role === "validator" ? "Checking" : "Mining";
+  console.log(`${doing} for ${options.hub}. Ctrl-C finishes the task under way and stops.`);
   if (!(await open(page, address, ending))) return;
 
   let told: MinerReport | null = null;

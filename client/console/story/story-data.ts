@@ -14,7 +14,7 @@ export function storyMiner(index: number, now: number): ConsoleMiner {
     network: `203.0.113.${index}/32`,
     runtime: index % 5 === 3 ? "wasm" : "webgpu",
     adapter: adapters[index % adapters.length] ?? "",
-    role: index % 6 === 5 ? "validator" : "miner",
+    role: index % 5 === 3 ? "validator" : "miner",
     fallback: index % 5 === 4,
     state,
     reason: state === "paused" ? "on battery" : state === "suspended" ? "five refuted answers in a row" : null,

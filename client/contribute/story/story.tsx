@@ -55,5 +55,6 @@ createRoot(document.getElementById("root") as HTMLElement).render(
           }
     }
     localHub={isLocalHub(location.hostname)}
+    phone={innerWidth <= 480}
   />,
 );

@@ -6,6 +6,7 @@ const now = Date.now();
 const mib = 1024 ** 2;
 
 const base: MinerView = {
+  role: "miner",
   state: "ready",
   why: null,
   hub: { connected: true, attempt: 0, retryInMs: null },
@@ -24,6 +25,7 @@ const base: MinerView = {
   current: [],
   completed: 0,
   failed: 0,
+  passed: 0,
   held: "0",
   available: "0",
   trust: 0.5,
@@ -110,6 +112,19 @@ export const views: Record<string, MinerView> = {
         text: "This browser did not promise to keep the model cache; it may be deleted when the disk is full.",
       },
     ],
+  },
+  checking: {
+    ...base,
+    role: "validator",
+    state: "working",
+    device: { ...(base.device as NonNullable<MinerView["device"]>), runtime: "wasm", adapter: "cpu/8", features: [] },
+    models: [digits],
+    current: [{ assignment: "a_7Qk1mZt5v0RrT2yWcE9uLd", model: "digits@1.0.0", sinceMs: now - 400 }],
+    completed: 41,
+    passed: 40,
+    held: "13400",
+    trust: 0.71,
+    work: work.map((line) => ({ ...line, role: "check" as const })),
   },
   paused: {
     ...base,
