@@ -68,9 +68,7 @@ function MinerRow({ miner, now, onOpen }: { miner: ConsoleMiner; now: number; on
           {shortId(miner.miner)}
         </button>
       </td>
-      <td>
-        {miner.role === "validator" ? <Badge tone="idle">{roleLabels.validator}</Badge> : roleLabels.miner}
-      </td>
+      <td>{miner.role === "validator" ? <Badge tone="idle">{roleLabels.validator}</Badge> : roleLabels.miner}</td>
       <td>
         <Badge tone={minerTones[miner.state]}>{miner.state}</Badge>
         {miner.reason ? <div className="muted small">{miner.reason}</div> : null}

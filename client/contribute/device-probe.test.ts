@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { probeDevice } from "./device-probe.ts";
+import { isPhoneSized, probeDevice, suggestsChecking } from "./device-probe.ts";
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -43,4 +43,14 @@ test.each([
     adapter: name,
     limits: [{ bytes: 4 }, { bytes: 2 }, { bytes: 1 }],
   });
+});
+
+test("checking is suggested to a phone, held either way, and to a browser without WebGPU", () => {
+  const gpu = { webgpu: true as const, adapter: "", limits: [] };
+  expect(isPhoneSized({ width: 740, height: 360 })).toBe(true);
+  expect(isPhoneSized({ width: 1366, height: 768 })).toBe(false);
+  expect(suggestsChecking(gpu, false)).toBeNull();
+  expect(suggestsChecking(null, false)).toBeNull();
+  expect(suggestsChecking({ webgpu: false, problem: "" }, false)).toContain("no GPU");
+  expect(suggestsChecking(gpu, true)).toContain("phone");
 });
