@@ -18,6 +18,8 @@ export interface CalibrationRequest {
   model: RegisteredModel;
   devices: readonly DeviceName[];
   effort: Effort;
+  /** Editions are compared on the reference node alone, so one operator's measuring of them does for all. */
+  withControls: boolean;
   say(line: string): void;
 }
 export type Runs = Pick<CalibrationRecord, "honest" | "controls">;
@@ -25,7 +27,7 @@ export type Runs = Pick<CalibrationRecord, "honest" | "controls">;
 /** Rows that a tab stacks, within the model's limit. */
 const ROWS = 8;
 
-export async function measure({ model, devices, effort, say }: CalibrationRequest): Promise<Runs> {
+export async function measure({ model, devices, effort, withControls, say }: CalibrationRequest): Promise<Runs> {
   const { manifest, folder } = model;
   const files = modelFilesOf(folder, manifest.files);
   const scratch = await mkdtemp(join(tmpdir(), "tabgrid-calibration-"));
@@ -40,7 +42,6 @@ export async function measure({ model, devices, effort, say }: CalibrationReques
     }
     const [reference] = loaded as [Loaded];
 
-    const controls = await makeControls(folder, files, scratch);
     const prompts = isTextModel(manifest) ? await makePrompts(reference.model, manifest, model.golden) : null;
     const inputs = prompts ? await textInputs(reference.model, manifest, prompts) : await inputSource(model);
     const { comparator } = manifest;
@@ -59,6 +60,8 @@ export async function measure({ model, devices, effort, say }: CalibrationReques
         note(await measureHonestTexts(maker, checker, manifest, prompts, temperature, share));
       }
     }
+    if (!withControls) return { honest, controls: [] };
+    const controls = await makeControls(folder, files, scratch);
     const found = await measureControls(reference.device, reference.model, controls, comparator, inputs, effort);
     if (prompts) found.push(...(await measureTextControls(reference, controls, manifest, prompts, effort)));
     say(`controls: ${[...new Set(found.map(({ name }) => name))].join(", ")}`);

@@ -19,6 +19,8 @@ const DRAWN_PROMPT = 12;
 const PROMPTS = 256;
 /** Nothing is cut off at these settings, so no edge needs a tolerance yet. */
 const EPSILON = 0;
+/** Of each edition at each temperature: 2,048 tokens, four pools. */
+const CONTROL_BATCHES = 2;
 
 const sampling = (temperature: number) => ({ temperature, topK: 0, topP: 1, ...noPenalties });
 const noPenalties = { bias: new Map<number, number>(), presencePenalty: 0, frequencyPenalty: 0 };
@@ -113,7 +115,7 @@ export async function measureTextControls(
   effort: Effort,
 ): Promise<ControlRun[]> {
   const runs: ControlRun[] = [];
-  const batches = Math.max(1, Math.min(8, Math.ceil(effort.pairs / BATCH)));
+  const batches = Math.max(1, Math.min(CONTROL_BATCHES, Math.ceil(effort.pairs / BATCH)));
   const editions = [];
   for (const { name, files } of controls) editions.push({ name, model: await device.load(files) });
   for (const temperature of temperatures) {

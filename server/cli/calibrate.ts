@@ -62,7 +62,11 @@ async function calibrate(name: string, given: unknown): Promise<void> {
   const all: Runs[] = [];
   for (const file of merge) all.push(await readRecord(file, model));
   const effort = { pairs, seconds };
-  if (pairs > 0) all.push(await measure({ model, devices: runtimes, effort, say: (line) => console.log(line) }));
+  if (pairs > 0) {
+    const withControls = all.every(({ controls }) => controls.length === 0);
+    const say = (line: string) => console.log(line);
+    all.push(await measure({ model, devices: runtimes, effort, withControls, say }));
+  }
   if (all.length === 0) throw new Error("There is nothing to do: --pairs is 0 and no record was given by --merge.");
 
   const { refusals, ...record } = summarise(model, new Date().toISOString().slice(0, 10), all);
