@@ -65,6 +65,9 @@ export default defineConfig({
           name: "unit",
           include: ["**/*.test.ts"],
           exclude: ["**/*.browser.test.ts", "**/node_modules/**", "dist/**"],
+          // Generous, as no test is about time: a busy machine must not turn a slow one red.
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {
@@ -75,8 +78,8 @@ export default defineConfig({
           exclude: ["**/node_modules/**", "dist/**"],
           // One Chromium at a time; the first run on a software adapter compiles shaders for seconds.
           fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
         },
       },
     ],
