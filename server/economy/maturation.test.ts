@@ -98,6 +98,14 @@ describe("what matures when", () => {
   });
 });
 
+it("a forfeit takes what it says also from an owner with two lines for one task", () => {
+  const books = new Maturation();
+  books.settled(task(1, 0, [ann, ann]));
+  books.settled(task(2, 0));
+  books.forfeited(ann, 268n, ties);
+  expect(books.held(ann)).toBe(1_340n - 268n);
+});
+
 it("whatever happens, all that was settled and not overturned matures exactly once", () => {
   const event = fc.record({
     kind: fc.constantFrom(

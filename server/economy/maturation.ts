@@ -76,9 +76,9 @@ export class Maturation {
 
   /** A decided case took `amount` of the held pay: every line gives in proportion. */
   forfeited(id: OwnerId, amount: Nano, tieBreak: (id: string) => string): void {
-    const lines = this.#heldPay(id);
-    const taken = apportion(amount, new Map(lines.map((line) => [line.task, line.amount])), tieBreak);
-    for (const line of lines) line.amount -= taken?.get(line.task) ?? 0n;
+    const lines = this.#heldPay(id).map((line, i) => ({ line, key: `${line.task}:${i}` }));
+    const taken = apportion(amount, new Map(lines.map(({ line, key }) => [key, line.amount])), tieBreak);
+    for (const { line, key } of lines) line.amount -= taken?.get(key) ?? 0n;
   }
 
   /** Held pay of an owner that is neither matured nor overturned. */
