@@ -140,13 +140,17 @@ function comparatorOf(
     meanFail: fail("mean"),
     tokenPass: pass("token"),
     tokenFail: fail("token"),
-    greyShare: greyShareOf(pooled(honest, "token"), pass("token")),
+    greyShare: greyShareOf(pooled(honest, "token"), thresholds.token),
   };
 }
 
-/** Tokens beyond τ_pass that 99.9 % of honest pools do not exceed; by the rule of three where none was seen. */
-function greyShareOf(tokens: Sketch, pass: number): number {
-  const rate = Math.max(shareAbove(tokens, pass), 3 / Math.max(1, tokens.count));
+/**
+ * Tokens beyond τ_pass that 99.9 % of honest pools do not exceed; by the rule of three where none was seen. In doubt, as
+ * many as a p99.9 leaves by its name.
+ */
+function greyShareOf(tokens: Sketch, { pass, basis }: CalibrationRecord["thresholds"][string]): number {
+  const unseen = basis === "measured" ? 3 / Math.max(1, tokens.count) : 0.001;
+  const rate = Math.max(shareAbove(tokens, pass), unseen);
   return poissonQuantile(rate * POOL_TOKENS, 0.999) / POOL_TOKENS;
 }
 
