@@ -16,7 +16,7 @@ export interface MinerSettings {
   pauseWhenActive: boolean;
   /** Local hours in which work is allowed, [from, to); equal means always. */
   hours: [from: number, to: number];
-  /** Compute less while this page draws slowly; off where nobody looks at it. */
+  /** Compute less while this page draws slowly or, hidden, the processor is pressed; off where nobody else works here. */
   yieldToFrames: boolean;
   /** Disk the model cache may use. */
   diskBytes: number;

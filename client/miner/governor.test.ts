@@ -57,10 +57,13 @@ describe("how much", () => {
     expect(govern(defaultSettings, around(), duty).duty).toBeCloseTo(0.12);
   });
 
-  it("looks at frames only while the page is visible, and at the processor's pressure always", () => {
+  it("looks at frames while the page is visible, and at the processor's pressure while it is hidden", () => {
     expect(govern(defaultSettings, around({ visible: false, frameMs: 400 }), 0.5).duty).toBeGreaterThan(0.5);
     expect(govern(defaultSettings, around({ visible: false }, { pressure: "critical" }), 0.5).duty).toBeLessThan(0.5);
-    expect(govern(defaultSettings, around({}, { pressure: "serious" }), 0.5).duty).toBe(0.5);
+    expect(govern(defaultSettings, around({ visible: false }, { pressure: "serious" }), 0.5).duty).toBe(0.5);
+    expect(govern(defaultSettings, around({}, { pressure: "critical" }), 0.5).duty).toBeGreaterThan(0.5);
+    const dedicated = { ...defaultSettings, yieldToFrames: false };
+    expect(govern(dedicated, around({ visible: false }, { pressure: "critical" }), 1).duty).toBe(1);
   });
 
   it("takes a slow display for no slow page, and looks away where it is told to", () => {

@@ -28,17 +28,20 @@ const LOWER = 0.7;
 const RAISE = 0.02;
 
 /**
- * May the miner compute, and how much? Called every two seconds. The duty falls fast while the page stutters or the
- * processor is pressed, and rises slowly to what the person allows; `dutyBefore` is the last answer's.
+ * May the miner compute, and how much? Called every two seconds. The duty falls fast while the page stutters or, hidden,
+ * the processor is pressed, and rises slowly to what the person allows; `dutyBefore` is the last answer's. A visible page
+ * goes by its frames alone: pressure cannot tell the miner's own work from anybody else's.
  */
 export function govern(settings: MinerSettings, around: Surroundings, dutyBefore: number): Governed {
   const why = whyNot(settings, around);
   const { signals, bestFrameMs } = around;
-  const frameMs = settings.yieldToFrames && signals?.visible ? signals.frameMs : null;
   const slowMs = Math.max(SLOW_FRAME_MS, SLOW_FRAME_RATIO * (bestFrameMs ?? 0));
-  const pressed = (frameMs !== null && frameMs > slowMs) || around.pressure === "critical";
+  const stutters = signals?.visible === true && signals.frameMs !== null && signals.frameMs > slowMs;
+  const pressure = signals?.visible ? null : around.pressure;
+  const pressed = settings.yieldToFrames && (stutters || pressure === "critical");
+  const held = settings.yieldToFrames && pressure === "serious";
   const most = Math.min(1, Math.max(LEAST_DUTY, settings.duty));
-  const steered = pressed ? dutyBefore * LOWER : around.pressure === "serious" ? dutyBefore : dutyBefore + RAISE;
+  const steered = pressed ? dutyBefore * LOWER : held ? dutyBefore : dutyBefore + RAISE;
   return { run: why === null, why, duty: Math.min(most, Math.max(LEAST_DUTY, steered)) };
 }
 
