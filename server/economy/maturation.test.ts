@@ -63,6 +63,11 @@ describe("what matures when", () => {
     expect(maturation.held(ann)).toBe(50n * 670n);
   });
 
+  it("where two lines of one task are one accepted task", () => {
+    for (let n = 0; n <= 49; n++) maturation.settled(task(n, n, [ann, ann]));
+    expect(maturation.mature(HOLD_MS + 50, nothing, emptyTally())).toEqual([]);
+  });
+
   it("a refuted result starts the clean days again", () => {
     maturation.settled(task(1, 0));
     maturation.refuted(ann, CLEAN_MS - 1);

@@ -50,9 +50,9 @@ export class Maturation {
     assert(!this.#tasks.has(held.task), `${held.task} was settled twice`);
     this.#tasks.set(held.task, { held, unpaid: held.pay.length, parts: false });
     this.#waiting.push(held.task);
+    for (const id of new Set(held.pay.map(({ owner }) => owner))) this.#owner(id).accepted += 1;
     for (const { owner: id, amount } of held.pay) {
       const owner = this.#owner(id);
-      owner.accepted += 1;
       owner.pay.push({ task: held.task, at: held.at, amount, accepted: owner.accepted });
     }
   }
