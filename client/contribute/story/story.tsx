@@ -1,5 +1,5 @@
 import { createRoot } from "react-dom/client";
-import { defaultSettings, type MinerRemote } from "../../miner/contract.ts";
+import { defaultSettings, type MinerRemote, roleDefaults } from "../../miner/contract.ts";
 import { App } from "../app.tsx";
 import { isLocalHub } from "../status-text.ts";
 import { views } from "./views.ts";
@@ -35,7 +35,10 @@ createRoot(document.getElementById("root") as HTMLElement).render(
   <App
     connection={{
       remote,
-      consent: { consented: view !== undefined, settings: defaultSettings },
+      consent: {
+        consented: view !== undefined,
+        settings: { ...defaultSettings, ...roleDefaults[view?.role ?? "miner"] },
+      },
       watchSignals: () => () => {},
     }}
     probe={
