@@ -11,7 +11,7 @@ import {
   RecentAnswers,
 } from "./check-policy.ts";
 
-const rich = { pay: 1_000n, atRisk: 1_000_000n };
+const rich = { pay: 1_000, atRisk: 1_000_000 };
 
 describe("checkRate", () => {
   it("thins out as checks are passed, and never stops", () => {
@@ -26,19 +26,19 @@ describe("checkRate", () => {
   });
 
   it("is raised to what deters: 1.6 / (0.67 (L + 1))", () => {
-    expect(deterrentRate({ pay: 100n, atRisk: 0n })).toBe(1);
-    expect(deterrentRate({ pay: 100n, atRisk: 5_000n })).toBeCloseTo(1.6 / (0.67 * 51), 12);
-    expect(deterrentRate({ pay: 0n, atRisk: 0n })).toBe(0);
-    expect(checkRate(commonsChecks, 1_000, { pay: 100n, atRisk: 1_000n })).toBeCloseTo(1.6 / (0.67 * 11), 12);
+    expect(deterrentRate({ pay: 100, atRisk: 0 })).toBe(1);
+    expect(deterrentRate({ pay: 100, atRisk: 5_000 })).toBeCloseTo(1.6 / (0.67 * 51), 12);
+    expect(deterrentRate({ pay: 0, atRisk: 0 })).toBe(0);
+    expect(checkRate(commonsChecks, 1_000, { pay: 100, atRisk: 1_000 })).toBeCloseTo(1.6 / (0.67 * 11), 12);
   });
 
   it("makes a cheat's expected profit at most nothing wherever it is below one", () => {
     fc.assert(
-      fc.property(fc.bigInt(1n, 10n ** 9n), fc.bigInt(0n, 10n ** 12n), (pay, atRisk) => {
+      fc.property(fc.integer({ min: 1, max: 10 ** 9 }), fc.integer({ min: 0, max: 10 ** 12 }), (pay, atRisk) => {
         const rate = deterrentRate({ pay, atRisk });
         expect(rate).toBeGreaterThan(0);
         expect(rate).toBeLessThanOrEqual(1);
-        if (rate < 1) expect(1.6 * Number(pay) - 0.67 * rate * Number(atRisk + pay)).toBeLessThan(1e-6 * Number(pay));
+        if (rate < 1) expect(1.6 * pay - 0.67 * rate * (atRisk + pay)).toBeLessThan(1e-6 * pay);
         expect(deterrentRate({ pay, atRisk: atRisk + pay })).toBeLessThanOrEqual(rate);
       }),
     );
@@ -47,18 +47,17 @@ describe("checkRate", () => {
 
 describe("payOf", () => {
   it("is the miners' part of one execution", () => {
-    expect(payOf(commonsChecks, 1_000_000n, 2_000, 1)).toBe(670_000n);
-    expect(payOf(commonsChecks, 1_000_000n, 2_000, 2)).toBe(335_000n);
+    expect(payOf(commonsChecks, 1_000_000n, 2_000)).toBe(670_000);
   });
 });
 
 describe("MedianPrice", () => {
   it("calls a price high from a hundred medians on", () => {
-    const prices = new MedianPrice();
-    expect(prices.isHigh(10n ** 9n, 100)).toBe(false);
+    const prices = new MedianPrice(100);
+    expect(prices.isHigh(10n ** 9n)).toBe(false);
     for (let i = 0; i < 200; i++) prices.add(i % 10 === 0 ? 50_000n : 1_000n);
-    expect(prices.isHigh(99_999n, 100)).toBe(false);
-    expect(prices.isHigh(100_000n, 100)).toBe(true);
+    expect(prices.isHigh(99_999n)).toBe(false);
+    expect(prices.isHigh(100_000n)).toBe(true);
   });
 });
 
@@ -68,7 +67,7 @@ describe("RecentAnswers", () => {
     expect(recent.repeats("a", "1")).toBe(false);
     expect(recent.repeats("a", "1")).toBe(false);
     expect(recent.repeats("a", "2")).toBe(true);
-    for (let i = 0; i < 64; i++) recent.repeats(`b${i}`, `${i}`);
+    for (let i = 0; i < 128; i++) recent.repeats(`b${i}`, `${i}`);
     expect(recent.repeats("a", "3")).toBe(false);
   });
 });

@@ -53,17 +53,18 @@ const OUTSIDE_GAIN = 1;
 /** Chance that a checked cheat is caught and upheld: [t + (1 − t)(1 − f_c)](1 − β)ρ of ../shared/reference/verification.md. */
 const CAUGHT = 0.67;
 
+/** Amounts as plain numbers, in one unit: only their ratio counts. */
 export interface Stake {
   /** Pay of this task. */
-  pay: Nano;
+  pay: number;
   /** Collateral and held pay of the owner: what it would lose. */
-  atRisk: Nano;
+  atRisk: number;
 }
 
 /** The least rate at which cheating does not pay: ((c − c′) + b) / (0.67 (L + w)). */
 export function deterrentRate({ pay, atRisk }: Stake): number {
-  if (pay <= 0n) return 0;
-  const lossInPays = Number(atRisk) / Number(pay) + 1;
+  if (pay <= 0) return 0;
+  const lossInPays = atRisk / pay + 1;
   return Math.min(1, (SAVED_COST + OUTSIDE_GAIN) / (CAUGHT * lossInPays));
 }
 
@@ -75,28 +76,36 @@ export function checkRate(policy: CheckPolicy, passes: number, stake: Stake, che
   return Math.max(byPasses, byCost, deterrentRate(stake));
 }
 
-/** Price of one execution that reaches its miner. */
-export const payOf = (policy: CheckPolicy, price: Nano, royaltyBasisPoints: number, executions: number): Nano =>
-  (price * BigInt(10_000 - policy.deductedBasisPoints - royaltyBasisPoints)) / BigInt(10_000 * executions);
+/** What of the price of one execution reaches its miner, to weigh it: money itself is split by the economy. */
+export const payOf = (policy: CheckPolicy, price: Nano, royaltyBasisPoints: number): number =>
+  (Number(price) * (10_000 - policy.deductedBasisPoints - royaltyBasisPoints)) / 10_000;
 
 const PRICES_KEPT = 256;
 const PRICES_PER_MEDIAN = 64;
 
-/** Median of the last 256 prices, brought up to date every 64 requests. */
+/** Median of the last 256 prices, brought up to date with each of the first and then every 64 requests. */
 export class MedianPrice {
   #last: Nano[] = [];
   #next = 0;
-  #median: Nano | null = null;
+  readonly #factor: bigint;
+  #high: Nano | null = null;
+
+  /** A price is high from so many medians on. */
+  constructor(factor: number) {
+    this.#factor = BigInt(factor);
+  }
 
   add(price: Nano): void {
     this.#last[this.#next % PRICES_KEPT] = price;
-    if (this.#next++ % PRICES_PER_MEDIAN > 0) return;
+    const isDue = this.#next < PRICES_PER_MEDIAN || this.#next % PRICES_PER_MEDIAN === 0;
+    this.#next++;
+    if (!isDue) return;
     const sorted = [...this.#last].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
-    this.#median = sorted[sorted.length >> 1] as Nano;
+    this.#high = (sorted[sorted.length >> 1] as Nano) * this.#factor;
   }
 
-  isHigh(price: Nano, factor: number): boolean {
-    return this.#median !== null && price >= this.#median * BigInt(factor);
+  isHigh(price: Nano): boolean {
+    return this.#high !== null && price >= this.#high;
   }
 }
 
@@ -104,19 +113,19 @@ const COMMITMENTS_KEPT = 64;
 
 /** What one device answered last, to notice an answer that is given to different questions. */
 export class RecentAnswers {
-  #inputByCommitment = new Map<string, string>();
+  /** Commitment → input; the newer half fills up, then becomes the older. */
+  #newer = new Map<string, string>();
+  #older = new Map<string, string>();
 
   /** True where the same outputs were returned for other inputs. */
   repeats(commitment: string, inputHash: string): boolean {
-    const known = this.#inputByCommitment.get(commitment);
+    const known = this.#newer.get(commitment) ?? this.#older.get(commitment);
     if (known !== undefined) return known !== inputHash;
-    this.#inputByCommitment.set(commitment, inputHash);
-    if (this.#inputByCommitment.size > COMMITMENTS_KEPT) {
-      for (const oldest of this.#inputByCommitment.keys()) {
-        this.#inputByCommitment.delete(oldest);
-        break;
-      }
+    if (this.#newer.size === COMMITMENTS_KEPT) {
+      this.#older = this.#newer;
+      this.#newer = new Map();
     }
+    this.#newer.set(commitment, inputHash);
     return false;
   }
 }

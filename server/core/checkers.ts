@@ -90,9 +90,9 @@ function rateOf(step: Step, task: OpenTask, model: CoreModel, run: Run): number 
   const standing = run.by === "reference" ? undefined : roster.standings.get(run.by);
   const ground = groundOf(task, run);
   if (!standing || standing.suspended || run.suspect || classes.isQuarantined(ground)) return 1;
-  if (prices.isHigh(spec.price, checks.highValueFactor)) return 1;
-  const pay = payOf(checks, spec.price, model.royaltyBasisPoints, 1);
-  const atRisk = roster.atRisk.get(standing.owner) ?? 0n;
+  if (prices.isHigh(spec.price)) return 1;
+  const pay = payOf(checks, spec.price, model.royaltyBasisPoints);
+  const atRisk = Number(roster.atRisk.get(standing.owner) ?? 0n);
   return checkRate(checks, passesOf(standing, ground), { pay, atRisk }, model.checkCost);
 }
 

@@ -113,7 +113,7 @@ export class HubState {
   readonly roster = new Roster();
   readonly unsigned = new Map<SessionId, Unsigned[]>();
   readonly checks: CheckPolicy;
-  readonly prices = new MedianPrice();
+  readonly prices: MedianPrice;
   /** What one execution of each model last cost. */
   readonly executionPrice = new Map<ModelKey, Nano>();
   readonly retained = new Retained();
@@ -132,6 +132,7 @@ export class HubState {
   constructor(options: HubOptions) {
     this.options = options;
     this.checks = options.checks ?? commonsChecks;
+    this.prices = new MedianPrice(this.checks.highValueFactor);
   }
 
   nextAssignment(): AssignmentId {

@@ -1,8 +1,9 @@
 import type { AccountId } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import { assert } from "../../shared/result.ts";
-import type { CaseDecided } from "../core/events.ts";
+import type { Millis } from "../../shared/time.ts";
 import { accounts } from "./accounts.ts";
+import type { CaseRuling } from "./collateral.ts";
 import { legsOf, type Transfer } from "./ledger.ts";
 
 /**
@@ -19,6 +20,11 @@ const MINOR_PERCENT = 20n;
 const SEVERE_PERCENT = 60n;
 const INTEREST_PERCENT_A_YEAR = 5n;
 const YEAR_MS = 365n * 86_400_000n;
+
+/** With the time for which held pay was frozen. */
+export interface CaseDecided extends CaseRuling {
+  openedAt: Millis;
+}
 
 /** Null where there is nothing to move. `held` is the owner's held pay, `pool` the verification pool before. */
 export function postCase(decision: CaseDecided, held: Nano, pool: Nano, domain: string): Transfer | null {

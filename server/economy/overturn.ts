@@ -1,7 +1,7 @@
-import type { AccountId } from "../../shared/ids.ts";
+import type { AccountId, CustomerId, TaskId } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import { assert } from "../../shared/result.ts";
-import type { Overturn } from "../core/events.ts";
+import type { Millis } from "../../shared/time.ts";
 import { accounts } from "./accounts.ts";
 import { legsOf, type Transfer } from "./ledger.ts";
 
@@ -11,6 +11,13 @@ import { legsOf, type Transfer } from "./ledger.ts";
  * overturns"). What a party no longer holds comes from the verification pool, the domain's treasury and the foundation, in
  * this order (../shared/money.md, "Collateral").
  */
+export interface RefutedTask {
+  task: TaskId;
+  at: Millis;
+  customer: CustomerId;
+  price: Nano;
+}
+
 export interface Reversal {
   transfer: Transfer | null;
   /** What nobody could cover: the customer's claim. */
@@ -18,7 +25,7 @@ export interface Reversal {
 }
 
 export function overturn(
-  fact: Overturn,
+  fact: RefutedTask,
   settlement: Transfer,
   balanceOf: (account: AccountId) => Nano,
   domain: string,

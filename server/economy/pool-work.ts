@@ -1,11 +1,23 @@
 import type { TabgridError } from "../../shared/errors.ts";
-import type { AccountId } from "../../shared/ids.ts";
+import type { AccountId, TaskId } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import type { PoolWork } from "../core/events.ts";
+import type { Millis } from "../../shared/time.ts";
 import { accounts } from "./accounts.ts";
 import { legsOf, type Transfer } from "./ledger.ts";
 import { type DomainRevenue, type PayLine, revenueTable } from "./revenue.ts";
+import type { VerifiedExecution } from "./verified-task.ts";
+
+export interface PoolWork {
+  task: TaskId;
+  at: Millis;
+  royaltyBasisPoints: number;
+  /** What one execution of the task costs a customer. */
+  price: Nano;
+  /** With the task it makes the posting unique. */
+  why: string;
+  executions: readonly VerifiedExecution[];
+}
 
 /** Work that the hub ordered for itself, paid out of the domain's verification pool like an unpriced check. */
 export interface PoolPayment {

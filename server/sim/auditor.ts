@@ -335,6 +335,7 @@ export class Auditor implements Watcher {
   crashed(): void {
     this.#crashes++;
     this.#toRecheck.clear();
+    this.#prices = [];
     for (const watched of this.tasks.values()) watched.crashedSince = true;
     for (const given of this.#given.values()) given.live = false;
     this.#unchecked.clear();

@@ -16,11 +16,15 @@ export interface LifeReport {
   crashes: number;
   executions: number;
   counts: Auditor["counts"];
+  /** Of the transfers in the books. */
+  kinds: Set<string>;
 }
 
 export interface LifeOptions {
   miners?: number;
   tasks?: number;
+  /** Whether there is a person who decides cases; there is, where it is left out. */
+  isReviewed?: boolean;
   /** Number of the commit at which the process dies; random where it is left out. */
   crashAt?: { commit: number; when: "before" | "after" };
 }
@@ -52,7 +56,7 @@ export function live(seed: number, options: LifeOptions = {}): LifeReport {
       referenceFailureRate: rng.next() < 0.2 ? 0.05 : 0,
     },
     review: (miner) => {
-      if (rng.next() < 0.3) return null;
+      if (options.isReviewed === false || rng.next() < 0.3) return null;
       const isCheat = miner && !["honest", "flaky", "silent"].includes(miner.traits.behaviour);
       const ruling = !isCheat ? "dismissed" : rng.next() < 0.5 ? "minor" : "severe";
       return { ruling, afterMs: 200 + rng.next() * 2_000 };
@@ -85,7 +89,8 @@ export function live(seed: number, options: LifeOptions = {}): LifeReport {
   });
   const { executions } = world;
   const { faults, counts } = auditor;
-  return { seed, faults, miners: miners.length, tasks, commits, crashes, executions, counts };
+  const kinds = new Set<string>(books.transfers.map(({ kind }) => kind));
+  return { kinds, seed, faults, miners: miners.length, tasks, commits, crashes, executions, counts };
 }
 
 function someCrashes(rng: Rng, within: number): Map<number, "before" | "after"> {

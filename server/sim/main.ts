@@ -99,7 +99,17 @@ function survey(seed: number): LifeReport {
   } catch (error) {
     const fault = `the hub stopped: ${error instanceof Error ? error.message : String(error)}`;
     const counts = { settled: 0, unchecked: 0, wrong: 0, overturned: 0, suspended: 0, canaries: 0, quarantines: 0 };
-    return { seed, faults: [fault], miners: 0, tasks: 0, commits: 0, crashes: 0, executions: 0, counts };
+    return {
+      seed,
+      faults: [fault],
+      miners: 0,
+      tasks: 0,
+      commits: 0,
+      crashes: 0,
+      executions: 0,
+      counts,
+      kinds: new Set(),
+    };
   }
 }
 

@@ -32,7 +32,7 @@ export const mutants: readonly Mutant[] = [
   {
     rule: "a result of high value is always checked",
     file: "core/checkers.ts",
-    from: "if (prices.isHigh(spec.price, checks.highValueFactor)) return 1;",
+    from: "if (prices.isHigh(spec.price)) return 1;",
     to: "",
   },
   {

@@ -22,7 +22,6 @@ export interface AloneLife {
 }
 
 const ground = { model: "m@1" as ModelKey, runtime: "webgpu", deviceClass: "c" };
-const PAY = 1_000n;
 
 export function aloneLife(options: AloneOptions, rng: Rng): AloneLife {
   const { tasks, errorRate, checks, stakeInPays } = options;
@@ -39,7 +38,7 @@ export function aloneLife(options: AloneOptions, rng: Rng): AloneLife {
   for (let task = 1; task <= tasks; task++) {
     at += 1_000;
     const isWrong = rng.next() < errorRate;
-    const stake = { pay: PAY, atRisk: PAY * BigInt(Math.min(task, stakeInPays)) };
+    const stake = { pay: 1, atRisk: Math.min(task, stakeInPays) };
     if (rng.next() < checkRate(checks, passesOf(standing, ground), stake)) judge(isWrong, false);
     else {
       unchecked.push(isWrong);
