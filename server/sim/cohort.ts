@@ -25,6 +25,8 @@ export interface CohortOptions {
   faults?: (start: number) => ClassFault[];
   checks?: CheckPolicy;
   referenceBacklog?: number;
+  /** Who else looks on. */
+  watchers?: Partial<Watcher>[];
   /** Ends the run early. */
   until?: (cohort: Cohort) => boolean;
 }
@@ -79,7 +81,7 @@ export class Cohort implements Watcher {
     this.world = new World({
       seed,
       models: [modelOf("alpha", 5)],
-      watchers: [this],
+      watchers: [this, ...(options.watchers ?? []).map(indifferent)],
       referenceBacklog,
       checks,
       network: {
@@ -219,6 +221,10 @@ export class Cohort implements Watcher {
   ruled(): void {}
   crashed(): void {}
 }
+
+/** A watcher that looks at some things only. */
+const indifferent = (watcher: Partial<Watcher>): Watcher =>
+  new Proxy(watcher, { get: (of, name) => Reflect.get(of, name)?.bind(of) ?? (() => {}) }) as Watcher;
 
 /** The mix of ../shared/policy.md; every second cheat washes itself white, and honest errors follow the device class. */
 export function policyMix(count: number): Member[] {

@@ -52,8 +52,9 @@ function mix({ seed, miners, perMiner, checks, washers }: Extract<Job, { kind: "
 const honestSuspended = (cohort: Cohort): number =>
   [...cohort.owners.values()].filter(({ behaviour, outAfter }) => behaviour === "honest" && outAfter !== null).length;
 
-const CHEATS = 30;
-const OTHERS = 60;
+/** Two of each device class: three proven ones that fail canaries would have their class quarantined. */
+const CHEATS = 8;
+const OTHERS = 40;
 
 /** Cheats among honest people, until all are out or the work is done. */
 function turncoats({ seed, rate, trusted, perMiner }: Extract<Job, { kind: "turncoats" }>): JobResult["turncoats"] {

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { seededRng } from "../../shared/random.ts";
 import type { Block, OwnerTally } from "./cohort.ts";
@@ -30,7 +31,7 @@ export interface Study {
 
 const SHORT = { miners: 50, perMiner: 1_000 };
 const LONG = { miners: 40, perMiner: 5_000 };
-const CURVE = { miners: 40, perMiner: 1_500 };
+const CURVE = { miners: 40, perMiner: 1_000 };
 const mixJob = (seed: number, size: typeof SHORT, checks = {}, washers = true): Job => ({
   kind: "mix",
   seed,
@@ -38,14 +39,6 @@ const mixJob = (seed: number, size: typeof SHORT, checks = {}, washers = true): 
   checks,
   washers,
 });
-const turncoatJob = (seed: number, rate: number, trusted: boolean, perMiner: number): Job => ({
-  kind: "turncoats",
-  seed,
-  rate,
-  trusted,
-  perMiner,
-});
-
 const knobs: [string, string, object, boolean][] = [
   ["as the policy says", "", {}, true],
   ["q once trusted", "0.03", { trustedRate: 0.03 }, true],
@@ -57,21 +50,25 @@ const knobs: [string, string, object, boolean][] = [
   ["whitewashers", "none come back", {}, false],
 ];
 
+const seeds = (from: number, count: number): number[] => Array.from({ length: count }, (_, index) => from + index);
+const turncoatJobs = (from: number, count: number, rate: number, trusted: boolean, perMiner: number): Job[] =>
+  seeds(from, count).map((seed) => ({ kind: "turncoats", seed, rate, trusted, perMiner }));
+
 const jobs = {
-  short: [1, 2, 3, 4].map((seed) => mixJob(seed, SHORT)),
-  long: [11, 12, 13].map((seed) => mixJob(seed, LONG)),
-  new20: [21, 22].map((seed) => turncoatJob(seed, 0.2, false, 250)),
-  new10: [31, 32].map((seed) => turncoatJob(seed, 0.1, false, 700)),
-  old20: [41, 42].map((seed) => turncoatJob(seed, 0.2, true, 500)),
-  old10: [51, 52].map((seed) => turncoatJob(seed, 0.1, true, 1_000)),
-  new100: [61].map((seed) => turncoatJob(seed, 1, false, 60)),
-  old100: [62].map((seed) => turncoatJob(seed, 1, true, 200)),
-  new50: [63].map((seed) => turncoatJob(seed, 0.5, false, 100)),
-  old50: [64].map((seed) => turncoatJob(seed, 0.5, true, 300)),
-  new5: [65].map((seed) => turncoatJob(seed, 0.05, false, 1_200)),
-  old5: [66].map((seed) => turncoatJob(seed, 0.05, true, 1_200)),
-  classFault: [71, 72].map((seed): Job => ({ kind: "class-fault", seed, miners: 50, perMiner: 1_200 })),
-  honest: [81, 82].map((seed): Job => ({ kind: "honest", seed, owners: 100_000, errorRate: 0.003 })),
+  short: seeds(1, 4).map((seed) => mixJob(seed, SHORT)),
+  long: seeds(11, 2).map((seed) => mixJob(seed, LONG)),
+  new5: turncoatJobs(20, 3, 0.05, false, 900),
+  new10: turncoatJobs(30, 6, 0.1, false, 700),
+  new20: turncoatJobs(40, 6, 0.2, false, 250),
+  new50: turncoatJobs(50, 3, 0.5, false, 120),
+  new100: turncoatJobs(60, 3, 1, false, 80),
+  old5: turncoatJobs(120, 3, 0.05, true, 1_200),
+  old10: turncoatJobs(130, 6, 0.1, true, 1_000),
+  old20: turncoatJobs(140, 6, 0.2, true, 500),
+  old50: turncoatJobs(150, 3, 0.5, true, 250),
+  old100: turncoatJobs(160, 3, 1, true, 150),
+  classFault: seeds(71, 2).map((seed): Job => ({ kind: "class-fault", seed, miners: 50, perMiner: 1_200 })),
+  honest: seeds(81, 2).map((seed): Job => ({ kind: "honest", seed, owners: 100_000, errorRate: 0.003 })),
   curves: knobs.map(([, , checks, washers]) => mixJob(91, CURVE, checks, washers)),
 } satisfies Record<string, Job[]>;
 
@@ -121,12 +118,9 @@ async function runAll(list: Job[], workers: number, say: (line: string) => void)
   const one = async (): Promise<void> => {
     const worker = new Worker(new URL("./study-worker.ts", import.meta.url));
     for (let job = left.shift(); job; job = left.shift()) {
-      const done = new Promise((resolve, reject) => {
-        worker.once("message", resolve);
-        worker.once("error", reject);
-      });
       worker.postMessage(job);
-      results.set(job, await done);
+      const [result] = await once(worker, "message"); // rejects with the worker's error
+      results.set(job, result);
       say(`${results.size} of ${list.length}: ${JSON.stringify(job)}`);
     }
     await worker.terminate();
@@ -135,9 +129,10 @@ async function runAll(list: Job[], workers: number, say: (line: string) => void)
   return results;
 }
 
+/** Longest first. */
 const sizeOf = (job: Job): number => {
   if (job.kind === "honest") return job.owners * 0.5;
-  return job.kind === "turncoats" ? 90 * job.perMiner : job.miners * job.perMiner;
+  return job.kind === "turncoats" ? 24 * job.perMiner : job.miners * job.perMiner;
 };
 
 const total = (blocks: readonly Block[]): Block => ({
