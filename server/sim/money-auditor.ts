@@ -53,7 +53,8 @@ export class MoneyAuditor {
   #mayTake({ id, kind, task }: Posting, account: string, amount: bigint): void {
     const owner = account.split(":")[1] as string;
     this.losses.add(owner);
-    if (kind === "overturn" && task && this.#evidence.tasks.get(task)?.paid.get(owner) === -amount) return;
+    const paid = this.#evidence.tasks.get(task ?? "")?.paid.get(owner) ?? 0n;
+    if (kind === "overturn" && -amount <= paid) return;
     const ruling = this.#evidence.isSuspended(owner) ? this.rulings.get(id) : undefined;
     const held = this.balance(account) - amount;
     if (kind === "slash" && ruling === `minor ${owner}` && -amount === held / 5n) return;
