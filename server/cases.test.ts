@@ -123,7 +123,7 @@ describe("a suspended miner", { timeout: 90_000 }, () => {
       state: "open",
       party: expect.stringMatching(/^Party [0-9A-F]{4}$/),
     });
-    expect(before.stakes?.severe).toEqual({
+    expect(before.stakes?.severe).toMatchObject({
       slashed: String((held * 60n) / 100n),
       returned: String(held - (held * 60n) / 100n),
       interest: "0",

@@ -187,6 +187,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
         transfers: counts.transfers,
       };
     },
+    openCases: () => store.openCases(),
     earned: (owner) => earnings.of(owner),
     warn,
   });

@@ -111,7 +111,13 @@ export type CaseSummary = z.infer<typeof caseSummarySchema>;
 export const casesSchema = z.object({ data: z.array(caseSummarySchema), has_more: z.boolean() });
 export const casesQuerySchema = pageQuerySchema.extend({ state: z.enum(caseStates).optional() });
 
-const stakeSchema = z.object({ slashed: nano, returned: nano, interest: nano });
+const stakeSchema = z.object({
+  slashed: nano,
+  returned: nano,
+  interest: nano,
+  slash_percent: z.number().meta({ description: "of the party's held pay" }),
+  return_percent: z.number(),
+});
 export const caseSchema = caseSummarySchema.extend({
   evidence: evidenceSchema,
   stakes: z

@@ -94,6 +94,8 @@ export const snapshotSchema = z.object({
   tasks: z.array(consoleTaskSchema),
   totals: consoleTotalsSchema,
   ledger: consoleLedgerSchema,
+  /** Waiting for a person's ruling. */
+  openCases: z.number(),
 });
 export type Snapshot = z.infer<typeof snapshotSchema>;
 
@@ -105,6 +107,7 @@ export const deltaSchema = z.object({
   tasks: z.array(consoleTaskSchema),
   totals: consoleTotalsSchema,
   ledger: consoleLedgerSchema.nullable(),
+  openCases: z.number(),
 });
 export type Delta = z.infer<typeof deltaSchema>;
 

@@ -2,6 +2,7 @@ import { useEffect, useState, useSyncExternalStore } from "react";
 import { EmptyState } from "../ui/empty-state.tsx";
 import { Brand } from "../ui/logo.tsx";
 import { UiRoot } from "../ui/ui-root.tsx";
+import type { CaseCalls } from "./case-calls.ts";
 import type { ConsoleConnection, ConsoleState } from "./connection.ts";
 import { Desk } from "./desk.tsx";
 import type { FetchEntries } from "./ledger-entries.ts";
@@ -11,6 +12,7 @@ import "./console.css";
 export interface Hub {
   connect(token: string): ConsoleConnection;
   entriesOf(token: string): FetchEntries;
+  casesOf(token: string): CaseCalls;
 }
 
 export interface AppProps {
@@ -63,6 +65,7 @@ function Session({ token, hub, onAccepted, onRefused }: SessionProps) {
     <Connected
       connection={connection}
       fetchEntries={hub.entriesOf(token)}
+      caseCalls={hub.casesOf(token)}
       onAccepted={() => onAccepted(token)}
       onRefused={onRefused}
     />
@@ -72,11 +75,12 @@ function Session({ token, hub, onAccepted, onRefused }: SessionProps) {
 interface ConnectedProps {
   connection: ConsoleConnection;
   fetchEntries: FetchEntries;
+  caseCalls: CaseCalls;
   onAccepted(): void;
   onRefused(problem: string): void;
 }
 
-function Connected({ connection, fetchEntries, onAccepted, onRefused }: ConnectedProps) {
+function Connected({ connection, fetchEntries, caseCalls, onAccepted, onRefused }: ConnectedProps) {
   const state = useSyncExternalStore(connection.subscribe, connection.state);
   const { phase } = state;
   useEffect(() => {
@@ -87,7 +91,8 @@ function Connected({ connection, fetchEntries, onAccepted, onRefused }: Connecte
     if (phase === "live") onAccepted();
   }, [phase]);
   if (state.phase === "live" || state.phase === "lost") {
-    return <Desk feed={state.feed} lost={state.phase === "lost" ? state.problem : null} fetchEntries={fetchEntries} />;
+    const lost = state.phase === "lost" ? state.problem : null;
+    return <Desk feed={state.feed} lost={lost} fetchEntries={fetchEntries} caseCalls={caseCalls} />;
   }
   return <Waiting state={state} />;
 }

@@ -45,6 +45,7 @@ const delta = (seq: number) => ({
   tasks: [],
   totals: snapshot.totals,
   ledger: null,
+  openCases: 2,
 });
 
 /** Resolves with the first state, now or later, for which `wanted` holds. */

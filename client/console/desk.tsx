@@ -1,25 +1,35 @@
+import { QueryClientProvider } from "@tanstack/react-query";
 import { useSyncExternalStore } from "react";
 import { Badge } from "../ui/badge.tsx";
 import { Brand } from "../ui/logo.tsx";
 import { countText, durationText } from "../ui/quantity-text.ts";
+import type { CaseCalls } from "./case-calls.ts";
+import { CasesView } from "./cases-view.tsx";
 import type { Feed } from "./feed.ts";
 import type { FetchEntries } from "./ledger-entries.ts";
 import { LedgerView } from "./ledger-view.tsx";
 import { MinersView } from "./miners-view.tsx";
 import { Overview } from "./overview.tsx";
+import { queries } from "./queries.ts";
 import { TasksView } from "./tasks-view.tsx";
 
-const places = ["overview", "miners", "tasks", "ledger"] as const;
+const places = ["overview", "miners", "tasks", "cases", "ledger"] as const;
 type Place = (typeof places)[number];
-const titles: Record<Place, string> = { overview: "Overview", miners: "Miners", tasks: "Tasks", ledger: "Ledger" };
+const titles: Record<Place, string> = {
+  overview: "Overview",
+  miners: "Miners",
+  tasks: "Tasks",
+  cases: "Cases",
+  ledger: "Ledger",
+};
 
 /** The console at work: one view at a time, chosen by the address's fragment. `lost` says why the data stands still. */
-export function Desk(props: { feed: Feed; lost: string | null; fetchEntries: FetchEntries }) {
-  const { feed, lost, fetchEntries } = props;
+export function Desk(props: { feed: Feed; lost: string | null; fetchEntries: FetchEntries; caseCalls: CaseCalls }) {
+  const { feed, lost, fetchEntries, caseCalls } = props;
   const place = usePlace();
   const counts: Partial<Record<Place, number>> = { miners: feed.minersBySession.size, tasks: feed.tasksById.size };
   return (
-    <>
+    <QueryClientProvider client={queries}>
       <header className="bar">
         <Brand href="#overview" place="console" />
         <nav aria-label="Views">
@@ -27,6 +37,11 @@ export function Desk(props: { feed: Feed; lost: string | null; fetchEntries: Fet
             <a key={name} href={`#${name}`} aria-current={name === place ? "page" : undefined}>
               {titles[name]}
               {counts[name] === undefined ? null : <span className="muted small"> {countText(counts[name])}</span>}
+              {name === "cases" && feed.openCases > 0 ? (
+                <span className="waiting-cases" title={`${countText(feed.openCases)} open`}>
+                  {countText(feed.openCases)}
+                </span>
+              ) : null}
             </a>
           ))}
         </nav>
@@ -46,12 +61,13 @@ export function Desk(props: { feed: Feed; lost: string | null; fetchEntries: Fet
           )}
         </div>
         <h1 className="unseen">{titles[place]}</h1>
-        {place === "overview" ? <Overview feed={feed} /> : null}
+        {place === "overview" ? <Overview feed={feed} caseCalls={caseCalls} /> : null}
         {place === "miners" ? <MinersView feed={feed} /> : null}
         {place === "tasks" ? <TasksView feed={feed} /> : null}
+        {place === "cases" ? <CasesView openCases={feed.openCases} calls={caseCalls} /> : null}
         {place === "ledger" ? <LedgerView ledger={feed.ledger} fetchEntries={fetchEntries} /> : null}
       </main>
-    </>
+    </QueryClientProvider>
   );
 }
 

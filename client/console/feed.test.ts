@@ -13,6 +13,7 @@ const delta = (change: Partial<Delta> = {}): Delta => ({
   tasks: [],
   totals: start.totals,
   ledger: null,
+  openCases: 2,
   ...change,
 });
 const next = (from: Feed, change: Partial<Delta>): Feed => {

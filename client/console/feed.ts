@@ -11,6 +11,7 @@ export interface Feed {
   tasksById: ReadonlyMap<string, ConsoleTask>;
   totals: Snapshot["totals"];
   ledger: Snapshot["ledger"];
+  openCases: number;
   /** Oldest first, for the charts. */
   samples: readonly Sample[];
 }
@@ -32,7 +33,7 @@ export interface SequenceGap {
 
 /** Starts from a snapshot. After a reconnect to the same run of the hub the charts go on from `previous`. */
 export function openFeed(snapshot: Snapshot, previous: Feed | null): Feed {
-  const { seq, at, startedAt, version, miners, tasks, totals, ledger } = snapshot;
+  const { seq, at, startedAt, version, miners, tasks, totals, ledger, openCases } = snapshot;
   const samples = previous?.startedAt === startedAt ? previous.samples : [];
   return {
     seq,
@@ -43,6 +44,7 @@ export function openFeed(snapshot: Snapshot, previous: Feed | null): Feed {
     tasksById: newest(new Map(tasks.map((task) => [task.task, task]))),
     totals,
     ledger,
+    openCases,
     samples: [...samples, sampleOf(at, totals)].slice(-feedLimits.samples),
   };
 }
@@ -62,6 +64,7 @@ export function applyDelta(feed: Feed, delta: Delta): Result<Feed, SequenceGap> 
     tasksById: newest(tasksById),
     totals: delta.totals,
     ledger: delta.ledger ?? feed.ledger,
+    openCases: delta.openCases,
     samples: [...feed.samples, sampleOf(delta.at, delta.totals)].slice(-feedLimits.samples),
   });
 }

@@ -1,4 +1,3 @@
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { useState } from "react";
 import type { Snapshot } from "../../shared/console-protocol.ts";
 import { Card } from "../ui/card.tsx";
@@ -19,13 +18,11 @@ const columns: Column<Account>[] = [
   { id: "balance", label: "Balance", value: (row) => BigInt(row.balance), right: true },
 ];
 
-const queries = new QueryClient({ defaultOptions: { queries: { retry: false, staleTime: 5_000 } } });
-
 export function LedgerView({ ledger, fetchEntries }: { ledger: Snapshot["ledger"]; fetchEntries: FetchEntries }) {
   const [order, setOrder] = useState<Order>({ column: "balance", descending: true });
   const [open, setOpen] = useState<Account | null>(null);
   return (
-    <QueryClientProvider client={queries}>
+    <>
       <Card title="Accounts" aside={<BalanceBadge imbalance={ledger.imbalance} />}>
         <p className="muted small">
           {countText(ledger.transfers)} transfers. Every one moves the same amount out of and into accounts, so all
@@ -64,6 +61,6 @@ export function LedgerView({ ledger, fetchEntries }: { ledger: Snapshot["ledger"
       {open === null ? null : (
         <AccountPanel account={open.account} fetchEntries={fetchEntries} onClose={() => setOpen(null)} />
       )}
-    </QueryClientProvider>
+    </>
   );
 }

@@ -1,6 +1,7 @@
 import "../miner/zod-jitless.ts";
 import { createRoot } from "react-dom/client";
 import { App } from "./app.tsx";
+import { caseCallsOf } from "./case-calls.ts";
 import { connectConsole } from "./connection.ts";
 import { entriesOf } from "./ledger-entries.ts";
 import { forgetToken, keepToken, takeToken } from "./operator-token.ts";
@@ -8,7 +9,7 @@ import { forgetToken, keepToken, takeToken } from "./operator-token.ts";
 createRoot(document.getElementById("root") as HTMLElement).render(
   <App
     firstToken={takeToken()}
-    hub={{ connect: connectConsole, entriesOf }}
+    hub={{ connect: connectConsole, entriesOf, casesOf: caseCallsOf }}
     onAccepted={keepToken}
     onRefused={forgetToken}
   />,

@@ -2,10 +2,12 @@ import { Card } from "../ui/card.tsx";
 import { EmptyState } from "../ui/empty-state.tsx";
 import { countText, durationText } from "../ui/quantity-text.ts";
 import { BalanceBadge } from "./balance-badge.tsx";
+import type { CaseCalls } from "./case-calls.ts";
+import { CompatibilityCard } from "./compatibility-card.tsx";
 import type { Feed } from "./feed.ts";
 import { TimeChart } from "./time-chart.tsx";
 
-export function Overview({ feed }: { feed: Feed }) {
+export function Overview({ feed, caseCalls }: { feed: Feed; caseCalls: CaseCalls }) {
   const { totals, ledger, samples } = feed;
   const miners = [...feed.minersBySession.values()];
   const working = miners.filter((miner) => miner.state === "working").length;
@@ -62,6 +64,7 @@ export function Overview({ feed }: { feed: Feed }) {
           />
         </Card>
       </div>
+      <CompatibilityCard miners={miners.length} calls={caseCalls} />
       <Card title="Invariants">
         <p className="invariants">
           <BalanceBadge imbalance={ledger.imbalance} />

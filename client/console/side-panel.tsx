@@ -6,8 +6,8 @@ import "@mantine/core/styles/Drawer.layer.css";
 import { Drawer } from "@mantine/core";
 import type { ReactNode } from "react";
 
-/** Details of one row, beside the list. */
-export function SidePanel(props: { title: string; onClose(): void; children: ReactNode }) {
+/** Details of one row, beside the list. While a dialog covers it, Escape is the dialog's. */
+export function SidePanel(props: { title: string; onClose(): void; isCovered?: boolean; children: ReactNode }) {
   return (
     <Drawer
       opened
@@ -15,6 +15,7 @@ export function SidePanel(props: { title: string; onClose(): void; children: Rea
       title={props.title}
       position="right"
       size="lg"
+      closeOnEscape={!props.isCovered}
       closeButtonProps={{ "aria-label": "Close" }}
     >
       <div className="panel">{props.children}</div>

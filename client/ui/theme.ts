@@ -49,6 +49,7 @@ export const cssVariables: CSSVariablesResolver = () => {
     "--mantine-color-body": "var(--paper)",
     "--mantine-color-text": "var(--ink)",
     "--mantine-color-dimmed": "var(--muted)",
+    "--mantine-color-error": "var(--bad)",
     "--mantine-color-placeholder": "var(--muted)",
     "--mantine-color-default": "var(--card)",
     "--mantine-color-default-hover": "var(--sunken)",

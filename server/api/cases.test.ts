@@ -27,7 +27,7 @@ describe("cases", () => {
     ]);
     expect(casesSchema.parse((await get("/api/v1/cases?state=decided")).body).data).toEqual([]);
     const one = caseSchema.parse((await get("/api/v1/cases/c_one")).body);
-    expect(one.stakes?.severe).toEqual({ slashed: "60", returned: "40", interest: "0" });
+    expect(one.stakes?.severe).toMatchObject({ slashed: "60", returned: "40", interest: "0" });
     for (const path of ["/api/v1/cases", "/api/v1/cases/c_one", "/api/v1/audit"]) {
       expect((await get(path, keys.ann)).status).toBe(403);
       expect((await api.fetch(path)).status).toBe(401);

@@ -155,9 +155,13 @@ function summaryOf(one: CaseView): z.input<typeof caseSummarySchema> {
 
 function caseReply(detail: CaseDetail): z.input<typeof caseSchema> {
   const { stakes, audit } = detail;
-  const text = ({ slashed, returned, interest }: NonNullable<typeof stakes>["minor"]) => {
-    return { slashed: String(slashed), returned: String(returned), interest: String(interest) };
-  };
+  const text = (of: NonNullable<typeof stakes>["minor"]) => ({
+    slashed: String(of.slashed),
+    returned: String(of.returned),
+    interest: String(of.interest),
+    slash_percent: of.slashPercent,
+    return_percent: of.returnPercent,
+  });
   return {
     ...summaryOf(detail),
     evidence: evidenceReply(detail.evidence),

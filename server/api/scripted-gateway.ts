@@ -104,9 +104,9 @@ const openCase: CaseDetail = {
   reviewer: null,
   reason: null,
   stakes: {
-    dismissed: { slashed: 0n, returned: 0n, interest: 3n },
-    minor: { slashed: 20n, returned: 0n, interest: 0n },
-    severe: { slashed: 60n, returned: 40n, interest: 0n },
+    dismissed: { slashed: 0n, returned: 0n, interest: 3n, slashPercent: 0, returnPercent: 0 },
+    minor: { slashed: 20n, returned: 0n, interest: 0n, slashPercent: 20, returnPercent: 0 },
+    severe: { slashed: 60n, returned: 40n, interest: 0n, slashPercent: 60, returnPercent: 40 },
   },
   audit: [{ cursor: "1.1.hub", at: 1, actor: "hub", action: "case-opened", subject: "c_one", detail: {} }],
 };

@@ -32,6 +32,7 @@ export interface ConsoleOptions {
   isOperator(token: unknown): boolean;
   totals(): Totals;
   ledger(): Promise<Snapshot["ledger"]>;
+  openCases(): Promise<number>;
   earned(owner: string): bigint;
   warn(message: string, detail: Record<string, unknown>): void;
 }
@@ -45,6 +46,7 @@ export class ConsoleFeed implements Observer {
   readonly #sent = new Map<SessionId, string>();
   #ledgerSent = "";
   #ledgerAt = 0;
+  #openCases = 0;
   #seq = 0;
   #timer: NodeJS.Timeout | null = null;
 
@@ -96,6 +98,7 @@ export class ConsoleFeed implements Observer {
 
   async #snapshot(): Promise<Snapshot> {
     const ledger = await this.#options.ledger();
+    this.#openCases = await this.#options.openCases();
     const at = this.#options.clock.now();
     return {
       seq: this.#seq,
@@ -106,6 +109,7 @@ export class ConsoleFeed implements Observer {
       tasks: [...this.#tasks.values()],
       totals: this.#options.totals(),
       ledger,
+      openCases: this.#openCases,
     };
   }
 
@@ -115,6 +119,7 @@ export class ConsoleFeed implements Observer {
     if (at - this.#ledgerAt >= LEDGER_EVERY_MS) {
       this.#ledgerAt = at;
       const now = await this.#options.ledger();
+      this.#openCases = await this.#options.openCases();
       const text = JSON.stringify(now);
       if (text !== this.#ledgerSent) ledger = now;
       this.#ledgerSent = text;
@@ -134,7 +139,16 @@ export class ConsoleFeed implements Observer {
     this.#dirty.clear();
     this.#seq++;
     const { namespace, totals } = this.#options;
-    namespace.emit("delta", { seq: this.#seq, at, miners, gone, tasks, totals: totals(), ledger });
+    namespace.emit("delta", {
+      seq: this.#seq,
+      at,
+      miners,
+      gone,
+      tasks,
+      totals: totals(),
+      ledger,
+      openCases: this.#openCases,
+    });
   }
 
   #miner(session: MinerSession): ConsoleMiner {

@@ -91,6 +91,7 @@ export const storySnapshot = (now: number): Snapshot => ({
     latencyP50Ms: 18.4,
     latencyP95Ms: 61,
   },
+  openCases: 2,
   ledger: {
     imbalance: "0",
     transfers: 48_112,

@@ -2,6 +2,7 @@ import { createRoot } from "react-dom/client";
 import { App } from "../app.tsx";
 import type { ConsoleState } from "../connection.ts";
 import { applyDelta, type Feed, openFeed } from "../feed.ts";
+import { type Manner, storyCases } from "./story-cases.ts";
 import { storySnapshot } from "./story-data.ts";
 
 /** Renders the console in the state named by `?state=`; the fragment chooses the view, as in the product. */
@@ -25,6 +26,7 @@ function grown(): Feed {
         latencyP95Ms: 55 - wave * 9 + (step % 400 < 30 ? 40 : 0),
       },
       ledger: null,
+      openCases: 2,
     });
     if (result.ok) feed = result.value;
   }
@@ -32,7 +34,7 @@ function grown(): Feed {
 }
 
 const bare = openFeed(
-  { ...snapshot, miners: [], tasks: [], ledger: { imbalance: "0", accounts: [], transfers: 0 } },
+  { ...snapshot, miners: [], tasks: [], openCases: 0, ledger: { imbalance: "0", accounts: [], transfers: 0 } },
   null,
 );
 
@@ -46,7 +48,9 @@ const states: Record<string, () => ConsoleState> = {
   refused: () => ({ phase: "refused", problem: "This is not the operator token." }),
 };
 
-const name = new URLSearchParams(location.search).get("state");
+const query = new URLSearchParams(location.search);
+const name = query.get("state");
+const cases = storyCases((query.get("cases") ?? (name === "empty" ? "empty" : "answers")) as Manner, now);
 const state = (states[name ?? ""] ?? (() => ({ phase: "connecting" as const, problem: null })))();
 
 createRoot(document.getElementById("root") as HTMLElement).render(
@@ -54,6 +58,7 @@ createRoot(document.getElementById("root") as HTMLElement).render(
     firstToken={name ? "a-token" : null}
     hub={{
       connect: () => ({ state: () => state, subscribe: () => () => {}, close: () => {} }),
+      casesOf: () => cases,
       entriesOf: () => async (account, after) => {
         if (account.startsWith("burn")) throw new Error("The hub answered 500.");
         if (account.startsWith("pool")) return { data: [], has_more: false };

@@ -1,0 +1,4 @@
+import { QueryClient } from "@tanstack/react-query";
+
+/** Answers of the hub's HTTP API, kept while the console is open. */
+export const queries = new QueryClient({ defaultOptions: { queries: { retry: false, staleTime: 5_000 } } });
