@@ -23,7 +23,7 @@ export function CaseDecision(props: {
         {rulings.map(({ ruling, label }) => (
           <Button
             key={ruling}
-            variant={ruling === "dismissed" ? "filled" : "default"}
+            variant="default"
             disabled={!found.finable && ruling !== "dismissed"}
             onClick={() => onAsk(ruling)}
             data-testid={`rule-${ruling}`}

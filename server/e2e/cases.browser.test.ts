@@ -2,7 +2,7 @@ import type { Browser, Page } from "puppeteer";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { caseSchema, casesSchema } from "../../shared/case-api.ts";
 import { assert } from "../../shared/result.ts";
-import { hubProxy, tampering } from "./hub-proxy.ts";
+import { hubProxy, type Patch, tampering } from "./hub-proxy.ts";
 import { launchChromium, Tab } from "./tabs.ts";
 import { digitImages, inferDigits, startTestHub, type TestHub } from "./test-hub.ts";
 
@@ -23,11 +23,13 @@ afterAll(async () => {
 const shows = (page: Page, what: RegExp, timeout = 20_000) =>
   expect.poll(() => page.evaluate(() => document.body.innerText), { timeout }).toMatch(what);
 
-/** The tab of the other tests that lies, but first it earns: its known answers and as many results are right. */
-const HONEST_RESULTS = 6;
-const laterTampering = {
+/** The tab of the other tests that lies, but of `digits` alone (ten logits), and after its known answers it first earns. */
+const HONEST_RUNS = 60;
+const laterTampering: Patch = {
   ...tampering,
-  prefix: tampering.prefix.replace("honest = 9", `honest = ${9 + HONEST_RESULTS}`),
+  prefix: tampering.prefix
+    .replace("honest = 9", `honest = ${HONEST_RUNS}`)
+    .replace("value.data instanceof Uint8Array", "value.data instanceof Uint8Array && value.data.byteLength === 40"),
 };
 
 it("a tampering tab is suspended, and loses nothing until a reviewer rules severe in the console", {
@@ -53,10 +55,18 @@ it("a tampering tab is suspended, and loses nothing until a reviewer rules sever
 
   const { images } = digitImages(40);
   let sent = 0;
-  const isOut = async () => {
+  const ask = async () => {
     const image = images[sent++ % images.length];
     assert(image, "there are pictures");
     expect((await inferDigits(hub, image.pixels)).status).toBe(200);
+  };
+  const isPaid = async () => {
+    await ask();
+    return (await balance(`miner:${owner}:held`)) > 0n;
+  };
+  await expect.poll(isPaid, { timeout: 30_000, interval: 200 }).toBe(true);
+  const isOut = async () => {
+    await ask();
     return casesSchema.parse(await get("/api/v1/cases?state=open")).data.length === 1;
   };
   await expect.poll(isOut, { timeout: 90_000, interval: 20 }).toBe(true);
