@@ -26,9 +26,9 @@ const orders = fc.array(
   fc.record({
     side: fc.constantFrom("usdcIn" as const, "dnIn" as const),
     amount: fc.bigInt(1n, 100_000n * UNIT),
-    waitMs: fc.integer({ min: 0, max: 3 * 24 * HOUR }),
+    waitMs: fc.integer({ min: 0, max: 5 * 24 * HOUR }),
   }),
-  { maxLength: 60 },
+  { maxLength: 60, size: "max" },
 );
 const orderOf = (side: "usdcIn" | "dnIn", amount: Nano) => (side === "usdcIn" ? { usdcIn: amount } : { dnIn: amount });
 

@@ -3,7 +3,8 @@
  * with itself, in every setting that the bounds allow a domain which no vote has listed.
  *
  * Each case is played twice on the same code, with and without the dealer's own tasks, beside honest customers, miners and
- * stakers. Everything doubtful counts for the dealer: the whole verification pool, all that is burned (as a holder of DN it
+ * stakers. Everything doubtful counts for the dealer: the whole verification pool (also what it paid to others, for whom it
+ * checks is drawn by the hub and not chosen by the dealer), all that is burned (as a holder of DN it
  * could at most win what the buyback paid), and emission at the higher of TWAP and closing price.
  */
 import { createHash } from "node:crypto";
@@ -175,6 +176,7 @@ function play(deals: readonly Deal[], of: Setting, settings: DomainSettings, pri
 
   const maturation = new Maturation();
   let spent = 0n;
+  let toOthers = 0n;
   deals
     .flatMap((one) => Array<Deal>(one.repeat).fill(one))
     .forEach((one, n) => {
@@ -186,6 +188,8 @@ function play(deals: readonly Deal[], of: Setting, settings: DomainSettings, pri
       books.post(settlement.value.transfer);
       maturation.settled(heldTask(fact, settlement.value, null, settings.revenue, settings.tariff));
       if (one.byDealer) spent += fact.price;
+      for (const { owner, amount, reason } of settlement.value.pay)
+        if (owner !== dealer && reason.includes("paid by the verification pool")) toOthers += amount;
     });
 
   const tally = emptyTally();
@@ -249,7 +253,8 @@ function play(deals: readonly Deal[], of: Setting, settings: DomainSettings, pri
   const own = price ?? (average > close ? average : close);
   const sumOf = (list: AccountId[]) => list.reduce((sum, account) => sum + books.balance(account), 0n);
   const bought = books.balance(accounts.market) - market.usdc;
-  const usdc = sumOf([...parties, accounts.pool("open"), accounts.burn("open"), accounts.emission("open")]) + bought;
+  const pooled = toOthers + sumOf([accounts.pool("open"), accounts.burn("open"), accounts.emission("open")]);
+  const usdc = sumOf(parties) + pooled + bought;
   return { wealth: usdc + toUsdc(sumOf(parties.map((party) => accounts.dn(party))), own), price: own, spent };
 }
 
