@@ -34,6 +34,7 @@ it("has one maker of decisions, which needs a reviewer's ruling", () => {
   // Only the operator's route makes the event; whoever adds a way to rule adds it to this list.
   expect(holding(/kind: "case\.decided",/)).toEqual(["cases.ts"]);
   expect(sources.find(({ path }) => path === "cases.ts")?.text).toMatch(/rule\(record: CaseRecord, decision: /);
+  expect(holding(/\.decideCase\(/)).toEqual(["api/cases.ts"]);
 });
 
 it("takes no held pay in twelve lives in which nobody rules", () => {

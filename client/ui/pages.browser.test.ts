@@ -1,116 +1,26 @@
-import { createReadStream, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { extname, join } from "node:path";
-import process from "node:process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { AxePuppeteer } from "@axe-core/puppeteer";
-import react from "@vitejs/plugin-react";
-import puppeteer, { type Browser, type Page } from "puppeteer";
+import type { Page } from "puppeteer";
 import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { chromiumFlags, findChromium } from "../../server/cli/chromium.mjs";
+import { root } from "../../server/cli/ensure.mjs";
+import { openStories, type Stories } from "../../server/e2e/story-pages.ts";
 
-/**
- * Both pages in a real browser, in every state that a person can meet. The story pages render the product's components
- * from values instead of from a hub; the last part measures the product build itself.
- *
- * `TABGRID_SHOTS=folder` keeps a picture of each state.
- */
-const client = join(import.meta.dirname, "..");
-const root = join(client, "..");
-const shots = process.env.TABGRID_SHOTS;
-const contents: Record<string, string> = {
-  ".html": "text/html",
-  ".js": "text/javascript",
-  ".css": "text/css",
-  ".svg": "image/svg+xml",
-};
+/** Both pages in a real browser, in every state that a person can meet; the last part measures the product build itself. */
 
-let folder: string;
-let server: Server;
-let browser: Browser;
+let stories: Stories;
 let page: Page;
-let problems: string[];
+const open: Stories["open"] = (...view) => stories.open(...view);
+const shoot: Stories["shoot"] = (name) => stories.shoot(name);
+const textOf: Stories["textOf"] = (selector) => stories.textOf(selector);
+const expectAccessible: Stories["expectAccessible"] = () => stories.expectAccessible();
 
 beforeAll(async () => {
-  // Vite takes React's development build where this says "test", and the sizes below would be of that.
-  process.env.NODE_ENV = "production";
-  folder = mkdtempSync(join(tmpdir(), "tabgrid-pages-"));
-  await build({
-    configFile: false,
-    root: client,
-    plugins: [react()],
-    logLevel: "error",
-    build: {
-      outDir: folder,
-      emptyOutDir: true,
-      target: "es2022",
-      chunkSizeWarningLimit: 1000,
-      rolldownOptions: {
-        input: [join(client, "contribute/story/index.html"), join(client, "console/story/index.html")],
-      },
-    },
-  });
-  server = createServer((request, response) => {
-    const path = new URL(request.url ?? "/", "http://localhost").pathname;
-    response.setHeader("content-type", contents[extname(path)] ?? "application/octet-stream");
-    response.setHeader("cross-origin-opener-policy", "same-origin");
-    response.setHeader("cross-origin-embedder-policy", "require-corp");
-    createReadStream(join(folder, path))
-      .on("error", () => response.writeHead(404).end())
-      .pipe(response);
-  });
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  const executablePath = findChromium() ?? undefined;
-  browser = await puppeteer.launch({ executablePath, args: chromiumFlags({ software: false }) });
-  page = await browser.newPage();
-  page.on("pageerror", (error) => problems.push(String(error)));
-  page.on("console", (message) => {
-    if (message.type() === "error") problems.push(message.text());
-  });
-  if (shots) mkdirSync(shots, { recursive: true });
+  stories = await openStories();
+  page = stories.page;
 });
-
-afterAll(async () => {
-  await browser?.close();
-  server?.close();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-type Scheme = "light" | "dark";
-
-async function open(
-  face: "contribute" | "console",
-  query: string,
-  width = 1280,
-  scheme: Scheme = "light",
-): Promise<void> {
-  problems = [];
-  await page.setViewport({ width, height: 900 });
-  await page.emulateMediaFeatures([
-    { name: "prefers-color-scheme", value: scheme },
-    { name: "prefers-reduced-motion", value: "reduce" },
-  ]);
-  await page.goto("about:blank");
-  await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/${face}/story/index.html${query}`);
-  await page.waitForSelector("main");
-}
-
-async function shoot(name: string): Promise<void> {
-  if (shots) await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
-}
-
-const textOf = (selector: string): Promise<string> => page.$eval(selector, (element) => element.textContent ?? "");
-
-async function expectAccessible(): Promise<void> {
-  const { violations } = await new AxePuppeteer(page).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]).analyze();
-  expect(violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html}`))).toEqual([]);
-  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  expect(overflow, "the page scrolls sideways").toBeLessThanOrEqual(0);
-  expect(problems).toEqual([]);
-}
+afterAll(() => stories?.close());
 
 const looks = [
   [1280, "light"],
@@ -307,116 +217,15 @@ describe("console", () => {
   });
 });
 
-describe("cases", () => {
-  const openCase = async (query: string, row: number) => {
-    await open("console", `${query}#cases`);
-    await page.waitForSelector("tbody button.open");
-    await page.evaluate((place) => document.querySelectorAll<HTMLElement>("tbody button.open")[place]?.click(), row);
-    await page.waitForSelector(".panel .entries li");
-  };
-  const dialogs = () => page.$$eval('[role="dialog"]', (all) => all.map((one) => one.textContent ?? ""));
-
-  test("the navigation says how many wait, the oldest waits at the top, and nobody is named", async () => {
-    await open("console", "?state=live#cases");
-    await page.waitForSelector("tbody");
-    expect(await textOf(".waiting-cases")).toBe("2");
-    const what = await page.$$eval("tbody:first-of-type td:nth-child(3)", (cells) =>
-      cells.map((cell) => cell.textContent),
-    );
-    expect(what.slice(0, 2)).toEqual(["suspended, 4 refuted results", "answer reported as harmful"]);
-    expect(await textOf("main")).not.toMatch(/own_|m_Zk3v|203\.0\.113/);
-    expect(await textOf("main")).toMatch(/overdue by|due in/);
-  });
-
-  test("a suspension lays out what was asked, both answers, the thresholds and the history", async () => {
-    await openCase("?state=live", 0);
-    const text = await textOf(".panel");
-    for (const told of [
-      "verified",
-      "9f2ac41b07d3e5a1",
-      "Fails above",
-      "NaN",
-      "not retained over a restart",
-      "voided",
-    ]) {
-      expect(text).toContain(told);
-    }
-    expect(text).not.toMatch(/own_|m_Zk3v/);
-    await page.$$eval(".exhibit details", (all) => {
-      for (const one of all) one.setAttribute("open", "");
-    });
-    await shoot("console-case-panel");
-    await expectAccessible();
-  });
-
-  test("the case fits a phone", async () => {
-    await open("console", "?state=live#cases", 360, "dark");
-    await page.waitForSelector("tbody button.open");
-    await page.click("tbody button.open");
-    await page.waitForSelector(".panel .entries li");
-    await shoot("console-case-panel-360");
-    await expectAccessible();
-  });
-
-  test("a ruling says what it costs, wants a reason, and stands beside its audit lines afterwards", async () => {
-    await openCase("?state=live", 0);
-    await page.focus('[data-testid="rule-severe"]');
-    await page.keyboard.press("Enter");
-    await page.waitForSelector('[data-testid="reason"]');
-    expect((await dialogs()).join()).toMatch(
-      /60 % of held pay is slashed: 18,730\.8 µUSDC.*40 % is returned: 12,487\.2 µUSDC.*deregistered/,
-    );
-    await page.waitForFunction(() => document.activeElement?.tagName === "TEXTAREA");
-    await page.click('[data-testid="confirm"]');
-    await page.waitForFunction(() => document.body.textContent?.includes("A ruling needs a reason."));
-    await shoot("console-case-confirm");
-    await expectAccessible();
-    await page.type('[data-testid="reason"]', "Reversed, every time.");
-    await page.click('[data-testid="confirm"]');
-    await page.waitForSelector('[data-testid="outcome"]');
-    expect(await textOf('[data-testid="outcome"]')).toBe(
-      "severe by operator: Reversed, every time.Moved: slashed 18731 µUSDC.",
-    );
-    expect(await textOf(".panel .entries")).toMatch(/case-decided by operator.*case-opened by hub/);
-    await expectAccessible();
-  });
-
-  test("a refused ruling says why and loses nothing; Escape leaves without one", async () => {
-    await openCase("?state=live", 0);
-    await page.click('[data-testid="rule-minor"]');
-    await page.waitForSelector('[data-testid="reason"]');
-    await page.type('[data-testid="reason"]', "refuse");
-    await page.click('[data-testid="confirm"]');
-    await page.waitForSelector('form [role="alert"]');
-    expect(await textOf('form [role="alert"]')).toContain("case c_story200 is decided");
-    await page.keyboard.press("Escape");
-    await page.waitForSelector('[data-testid="reason"]', { hidden: true });
-    expect(await page.$('[data-testid="rule-minor"]')).not.toBeNull();
-  });
-
-  test("a report shows the complaint as it was written", async () => {
-    await openCase("?state=live", 1);
-    expect(await textOf("blockquote")).toContain("my neighbour,\nand");
-    await shoot("console-case-report");
-    await expectAccessible();
-  });
-
-  test("what runs where is a table of the overview", async () => {
-    await open("console", "?state=live#overview");
-    await page.waitForFunction(() => document.body.textContent?.includes("9f2ac41b07d3e5a1"));
-    expect(await textOf("main")).toContain("What runs where");
-  });
-});
-
 describe("the product build", () => {
   let scripts: string[];
 
   beforeAll(async () => {
-    const outDir = join(folder, "product");
+    const outDir = join(stories.folder, "product");
     const options = { outDir, emptyOutDir: true };
     await build({
       configFile: join(root, "vite.config.ts"),
-      root: client,
+      root: join(root, "client"),
       base: "/product/",
       logLevel: "error",
       build: options,
@@ -439,20 +248,18 @@ describe("the product build", () => {
   test("starts no worker and asks the hub for nothing before Start", async () => {
     const asked: string[] = [];
     page.on("request", (request) => asked.push(request.url()));
-    problems = [];
-    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/product/contribute/index.html`);
+    stories.problems.length = 0;
+    await page.goto(`${stories.url}/product/contribute/index.html`);
     await page.waitForSelector('[data-testid="start"]');
     await page.waitForNetworkIdle();
     expect(page.workers()).toEqual([]);
     expect(asked.filter((url) => !/\.(html|js|css|svg)$/.test(url))).toEqual([]);
     expect(await page.evaluate(async () => (await indexedDB.databases()).length)).toBe(0);
-    expect(problems).toEqual([]);
+    expect(stories.problems).toEqual([]);
   });
 
   test("the console takes its token out of the address", async () => {
-    await page.goto(
-      `http://127.0.0.1:${(server.address() as AddressInfo).port}/product/console/index.html#miners&token=secret`,
-    );
+    await page.goto(`${stories.url}/product/console/index.html#miners&token=secret`);
     await page.waitForSelector("main");
     expect(await page.evaluate(() => location.hash)).toBe("#miners");
     expect(await page.evaluate(() => Object.values(sessionStorage))).toContain("secret");
