@@ -8,12 +8,14 @@ import { type LifeReport, live } from "./life.ts";
  *   npm run sim -- --seeds 10000   runs lives 1 to 10,000; a seed whose invariants broke is printed
  *   npm run sim -- --mutants       breaks rules on purpose and sees whether the auditor notices
  *   npm run sim -- --study verification --json
+ *   npm run sim -- --study emissions --draws 500   writes the results of docs/emissions-study.md
  */
 interface Options {
   seed?: number;
   seeds?: number;
   from: number;
   study?: string;
+  draws?: number;
   mutants?: boolean;
   json?: boolean;
   workers: number;
@@ -26,7 +28,11 @@ cli
   .option("--seeds <count>", "Run so many lives")
   .option("--from <number>", "First seed of --seeds", { default: 1 })
   .option("--mutants", "Break rule after rule in a copy of the code, and see whether the auditor notices")
-  .option("--study <name>", "verification: measure the figures of the verification policy")
+  .option(
+    "--study <name>",
+    "verification: measure the figures of the verification policy; emissions: play the rules of emission",
+  )
+  .option("--draws <count>", "Draws of the emissions study", { default: 500 })
   .option("--workers <count>", "Threads of a study", { default: 2 })
   .option("--json", "Print JSON")
   .action(run);
@@ -35,7 +41,11 @@ cli.parse();
 
 async function run(options: Options): Promise<void> {
   if (options.study !== undefined) {
-    if (options.study !== "verification") fail(`no study named ${options.study}; there is: verification`);
+    if (options.study === "emissions") {
+      const { main } = await import("./emissions/study.ts");
+      return main(["--draws", String(options.draws)]);
+    }
+    if (options.study !== "verification") fail(`no study named ${options.study}; there are: verification, emissions`);
     const { verificationStudy } = await import("./study.ts");
     const study = await verificationStudy(options.workers, (line) => console.error(line));
     console.log(options.json ? JSON.stringify(study, null, 2) : study.lines.join("\n"));
