@@ -13,7 +13,7 @@ const points = [
   },
   {
     title: "What you get",
-    text: "A price for every answer that holds, in µUSDC (millionths of a USDC), held for 72 hours first. Until this hub's operator connects a payout it is test money.",
+    text: "A price for every answer that holds, in µUSDC (millionths of a USDC), as test money. It is held, and this version of the hub does not release it yet.",
   },
   {
     title: "What the hub learns",

@@ -22,8 +22,8 @@ export function EarningsCard({ view }: { view: MinerView }) {
         </div>
       </dl>
       <p className="muted small">
-        Held pay becomes available after 72 hours and 50 further accepted tasks or 14 clean days, so that a wrong answer
-        found late can still be taken back.
+        Held so that a wrong answer found late can still be taken back. The rule is 72 hours and 50 further accepted
+        tasks or 14 clean days; this version of the hub does not release held pay yet.
       </p>
       <dl className="facts counts">
         <dt>{things} completed</dt>
