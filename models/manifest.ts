@@ -105,6 +105,40 @@ export const manifestSchema = z.strictObject({
     /** Counted by an instrumented reference run per distinct shape, then remembered. */
     z.strictObject({ kind: z.literal("by-shape") }),
   ]),
+  /** Of `text-generation` only. */
+  text: z
+    .strictObject({
+      /** Tokens of prompt and output together. */
+      contextLength: z.int().positive(),
+      /** Rows of logits. */
+      vocabulary: z.int().positive(),
+      /** Put before a plain prompt; null: none. */
+      bos: z.int().nonnegative().nullable(),
+      /** Any of them ends a text. */
+      eos: z.array(z.int().nonnegative()).max(16),
+      /**
+       * FLOP: one token costs `token`, and `pair` for each token that it attends to, itself included. A generation's work
+       * is alpha · its prefill + its decode (../shared/money.md, "Work").
+       */
+      work: z.strictObject({
+        token: z.int().positive(),
+        pair: z.int().nonnegative(),
+        alpha: z.number().positive().max(1),
+      }),
+    })
+    .optional(),
+  /** Of `embedding` only: what is done with the graph's hidden states, `[batch, sequence, width]` or pooled already. */
+  embedding: z
+    .strictObject({
+      /** The graph's output that is pooled. */
+      output: name,
+      pooling: z.enum(["mean", "cls", "last", "none"]),
+      normalize: z.boolean(),
+      dimensions: z.int().positive(),
+      /** Tokens of one text. */
+      contextLength: z.int().positive(),
+    })
+    .optional(),
   /** Files plus what loading them and running the largest batch takes on the reference node's heap. */
   memoryBytes: z.int().positive(),
   nonFiniteOutputs: z.boolean().default(false),

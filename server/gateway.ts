@@ -5,10 +5,12 @@ import type { Asset, Nano } from "../shared/money.ts";
 import type { ServiceLevel } from "../shared/pricing.ts";
 import type { Result } from "../shared/result.ts";
 import type { Tensor } from "../shared/tensor.ts";
+import type { FinishReason, GenerationSettings } from "../shared/text-generation.ts";
 import type { CaseRuling, VerdictBasis } from "./core/events.ts";
 import type { TaskState } from "./core/task.ts";
 import type { Stakes } from "./economy/case-stakes.ts";
 import type { CaseRecord, CaseState, CompatibilityCount } from "./store/case-records.ts";
+import type { ModelText } from "./text/model-text.ts";
 
 /**
  * What the HTTP API may ask of the hub; `server/main.ts` joins the two. Every promise resolves to a value: nothing here
@@ -21,6 +23,19 @@ export interface Gateway {
   infer(request: InferRequest, signal: AbortSignal): Promise<Result<InferAnswer, TabgridError>>;
   /** The price that `infer` would charge. */
   quote(request: InferRequest): Promise<Result<{ price: Nano; work: bigint }, TabgridError>>;
+  /**
+   * Generates text. `onPart` gets each part as it may be released (for `fast` as it comes, for `verified` once checked);
+   * it returns false when the caller has enough. An ended `signal` ends it too: what was delivered is charged.
+   */
+  generate(
+    request: TextRequest,
+    onPart: (part: TextPart) => boolean,
+    signal: AbortSignal,
+  ): Promise<Result<TextAnswer, TabgridError>>;
+  /** The price at `maxTokens`: held, and the maximum. */
+  quoteText(request: TextRequest): Promise<Result<{ price: Nano; work: bigint }, TabgridError>>;
+  /** A text or embedding model's tokenizer and templates; loaded at first use. */
+  modelText(id: string, version?: string): Promise<Result<ModelText, TabgridError>>;
   /** Only the task's own customer (or an operator) sees it. */
   task(id: TaskId): Promise<TaskView | null>;
   cancel(id: TaskId): Promise<Result<null, TabgridError>>;
@@ -100,6 +115,45 @@ export interface InferAnswer {
   price: Nano;
   model: { id: string; version: string };
   outputs: Tensor[];
+}
+
+export interface TextRequest {
+  customer: CustomerId;
+  model: string;
+  version?: string;
+  prompt: Int32Array<ArrayBuffer>;
+  settings: Omit<GenerationSettings, "seed">;
+  /** The caller's `seed`; null: the hub draws 64 bits and shows them on the receipt. */
+  requestSeed: bigint | null;
+  /** Which of the `n` answers of one request. */
+  choice: number;
+  level: ServiceLevel | null;
+  deadlineMs: number | null;
+  /** Batch work: served when nobody waits, at the batch price. */
+  preemptible?: boolean;
+}
+
+export interface TextPart {
+  tokens: Int32Array;
+  logProbabilities: Float32Array;
+  /** Per token, likeliest first; only where asked for. */
+  top: { token: number; logProbability: number }[][];
+}
+
+export interface TextAnswer {
+  task: TaskId;
+  receipt: ReceiptId;
+  basis: VerdictBasis | "pending";
+  level: ServiceLevel;
+  /** What is charged. */
+  price: Nano;
+  model: { id: string; version: string };
+  finish: FinishReason;
+  promptTokens: number;
+  /** Charged ones. */
+  outputTokens: number;
+  /** The request seed that was used, decimal. */
+  seed: string;
 }
 
 export interface TaskView {

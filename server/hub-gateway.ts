@@ -150,6 +150,10 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
       });
     },
 
+    generate: async ({ model }) => err(noText(model)),
+    quoteText: async ({ model }) => err(noText(model)),
+    modelText: async (id) => err(noText(id)),
+
     async task(id) {
       const live = runtime.live.get(id);
       if (live) return viewOfLive(state, live, clock.now());
@@ -212,6 +216,8 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
   };
   return gateway;
 }
+
+const noText = (model: string) => failure("no-capable-miner", `${model} generates no text on this hub`);
 
 /** A model that the reference node runs slower than this is decided by miners alone. */
 const REFERENCE_LIMIT_MS = 10_000;

@@ -19,6 +19,8 @@ export const limits = {
   tensorRank: 8,
   nameChars: 256,
   assignmentsPerMessage: 64,
+  /** Tokens of a running generation in one message. */
+  tokensPerMessage: 256,
   /** A miner's claim of parallel slots. */
   slotsMax: 8,
   /** Assignments in flight per slot: two hide the network round trip. */

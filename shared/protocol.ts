@@ -10,8 +10,9 @@ import { dtypeNames } from "./tensor.ts";
  *
  * History
  *  1  first version
+ *  2  text: an item says what to do with its inputs (`mode`), a generation sends its tokens as they come (`tokens`)
  */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** Binary fields arrive as Uint8Array (a Buffer on Node); `bytes` shows in the pinned schema what a length is. */
 const anyBytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, "bytes").meta({ binary: true });
@@ -149,6 +150,13 @@ export const prepareFailedSchema = z.strictObject({
 });
 export type PrepareFailed = z.infer<typeof prepareFailedSchema>;
 
+/**
+ * What to do with an item's inputs: `run` (where it is left out) feeds them to the graph; `generate` and `score` are of text
+ * models, and shared/text-generation.ts says what their inputs and outputs are.
+ */
+export const assignmentModes = ["run", "generate", "score"] as const;
+export type AssignmentMode = (typeof assignmentModes)[number];
+
 export const assignSchema = z.strictObject({
   model: key,
   /** Items of one message are of one model and may be stacked along axis 0 and run at once. */
@@ -157,6 +165,7 @@ export const assignSchema = z.strictObject({
       z.strictObject({
         assignment: id("a"),
         inputs: tensors,
+        mode: z.enum(assignmentModes).optional(),
         /** Milliseconds from receipt until the lease ends. */
         leaseMs: z.int().positive(),
       }),
@@ -186,6 +195,23 @@ export const resultSchema = z.strictObject({
 });
 export type ResultMessage = z.infer<typeof resultSchema>;
 export type ResultItem = ResultMessage["items"][number];
+
+/**
+ * Tokens of a generation as they come. The result repeats all of them, and is refuted if it differs.
+ * `mac` = HMAC-SHA256(session key, "tabgrid/tokens/1\n" ‖ assignment ‖ "\n" ‖ u64le position ‖ hash), where hash₀ =
+ * SHA-256("tabgrid/tokens/1\n" ‖ assignment), hashₙ = SHA-256(hashₙ₋₁ ‖ tokens ‖ logProbabilities).
+ */
+export const tokensSchema = z.strictObject({
+  assignment: id("a"),
+  /** Of the first token among those of this assignment, from 0; without gaps. */
+  position: count,
+  /** int32 little-endian, 1 to `limits.tokensPerMessage` of them. */
+  tokens: anyBytes,
+  /** float32 little-endian, one a token. */
+  logProbabilities: anyBytes,
+  mac: bytes(32),
+});
+export type TokensMessage = z.infer<typeof tokensSchema>;
 
 export const failedSchema = z.strictObject({
   assignments: z.array(id("a")).min(1).max(limits.assignmentsPerMessage),
@@ -273,6 +299,7 @@ export interface MinerToHub {
   prepared(message: Prepared): void;
   prepareFailed(message: PrepareFailed): void;
   result(message: ResultMessage): void;
+  tokens(message: TokensMessage): void;
   failed(message: Failed): void;
   chain(message: ChainSignature): void;
 }
@@ -294,6 +321,7 @@ export const protocolSchemas = {
     prepared: preparedSchema,
     prepareFailed: prepareFailedSchema,
     result: resultSchema,
+    tokens: tokensSchema,
     failed: failedSchema,
     chain: chainSchema,
   },
@@ -315,6 +343,11 @@ export const preimages = {
     concat(previous, encoder.encode(assignment), commitment),
   chainSignature: (session: string, seq: number, link: Uint8Array) =>
     concat(encoder.encode(`tabgrid/chain/1\n${session}\n`), u64(seq), link),
+  tokensStart: (assignment: string) => encoder.encode(`tabgrid/tokens/1\n${assignment}`),
+  tokensLink: (previous: Uint8Array, tokens: Uint8Array, logProbabilities: Uint8Array) =>
+    concat(previous, tokens, logProbabilities),
+  tokens: (assignment: string, position: number, hash: Uint8Array) =>
+    concat(encoder.encode(`tabgrid/tokens/1\n${assignment}\n`), u64(position), hash),
   /** Authorises GET and PUT of a tensor blob: hex of HMAC-SHA256(session key, this). */
   blob: (method: "GET" | "PUT", sha256: string) => encoder.encode(`tabgrid/blob/1\n${method}\n${sha256}`),
 };

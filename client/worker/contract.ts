@@ -1,3 +1,4 @@
+import type { Manifest } from "../../models/manifest.ts";
 import type { MinerFault } from "../../shared/protocol.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Tensor } from "../../shared/tensor.ts";
@@ -10,6 +11,23 @@ export interface InferenceRemote {
    * stacked into one run; 1 never stacks.
    */
   run(items: Tensor[][], rowsTogether: number): Promise<Result<Ran, EngineFault>[]>;
+
+  /**
+   * Text models only. `inputs` and outputs: shared/text-generation.ts, `generate`. Tokens also go to `onPart` as they come
+   * (a Comlink proxy). Several generations at once share the model's runs.
+   */
+  generate(job: string, inputs: Tensor[], onPart: (part: GeneratedPart) => void): Promise<Result<Ran, EngineFault>>;
+  /** Text models only: shared/text-generation.ts, `score`. */
+  score(job: string, inputs: Tensor[]): Promise<Result<Ran, EngineFault>>;
+  /** Ends a generation or a score between two tokens: it resolves with what it has (`run-failed` where that is nothing). */
+  cancel(job: string): Promise<void>;
+}
+
+export interface GeneratedPart {
+  /** Of the first one, counted from this job's start. */
+  position: number;
+  tokens: Int32Array;
+  logProbabilities: Float32Array;
 }
 
 export interface LoadRequest {
@@ -19,6 +37,10 @@ export interface LoadRequest {
   graph: Blob;
   /** External weights, by the path that the graph names them with. */
   weights: { path: string; data: Blob }[];
+  /** Of text models: the manifest's section, and the tokenizer where a grammar needs the tokens' bytes. */
+  text?: { facts: NonNullable<Manifest["text"]>; tokenizer: Blob | null };
+  /** Of embedding models: what to do with the graph's output. */
+  embedding?: NonNullable<Manifest["embedding"]>;
 }
 
 export interface Loaded {

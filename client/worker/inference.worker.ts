@@ -5,6 +5,8 @@ import { loadTensorEngine, type TensorEngine } from "./tensor-engine.ts";
 
 let engine: TensorEngine | null = null;
 
+const notText = { fault: "run-failed", message: "this model generates no text", fatal: false } as const;
+
 const remote: InferenceRemote = {
   async load(request) {
     const created = await loadTensorEngine(request);
@@ -18,6 +20,9 @@ const remote: InferenceRemote = {
     const buffers = results.flatMap((result) => (result.ok ? result.value.outputs.map(({ data }) => data.buffer) : []));
     return transfer(results, [...new Set(buffers)] as ArrayBuffer[]);
   },
+  generate: async () => err(notText),
+  score: async () => err(notText),
+  async cancel() {},
 };
 
 // ONNX Runtime's threads may load this very script; they bring their own message handler.

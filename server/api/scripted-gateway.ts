@@ -173,6 +173,9 @@ export function scriptedGateway(extra: readonly Manifest[] = []): { gateway: Gat
     models: () => models,
     model: (id, version) =>
       models.find(({ manifest }) => manifest.id === id && (version ?? manifest.version) === manifest.version) ?? null,
+    generate: async ({ model }) => err(failure("no-capable-miner", `${model} generates no text here`)),
+    quoteText: async ({ model }) => err(failure("no-capable-miner", `${model} generates no text here`)),
+    modelText: async (id) => err(failure("no-capable-miner", `${id} generates no text here`)),
     infer: async (request, signal) => {
       script.inferred.push(request);
       if (script.infer) return script.infer(request, signal);
