@@ -43,4 +43,10 @@ export const limits = {
   validatorMemoryBytes: 256 * MIB,
   /** The longest that one check may be expected to take a validator. */
   validatorCheckMs: 2_000,
+  /** A validator attests each miner about so often. */
+  witnessEveryMs: 300_000,
+  /** How long it waits for the miner's signature before it attests that none came. */
+  witnessAnswerMs: 5_000,
+  /** After which the hub gives up on a validator's word. */
+  witnessOpenMs: 15_000,
 } as const;

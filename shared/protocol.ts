@@ -10,7 +10,8 @@ import { dtypeNames } from "./tensor.ts";
  *
  * History
  *  1  first version
- *  2  text: an item says what to do with its inputs (`mode`), a generation sends its tokens as they come (`tokens`)
+ *  2  text: an item says what to do with its inputs (`mode`), a generation sends its tokens as they come (`tokens`);
+ *     validators attest that a miner is there (`attest` to `attested`); a model may be asked for on WASM (`prepare.runtime`)
  */
 export const PROTOCOL_VERSION = 2;
 
@@ -119,6 +120,8 @@ export const prepareSchema = z.strictObject({
   manifest: z.string().max(300),
   files: z.string().max(300),
   vectors: z.array(tensors).max(limits.goldenVectors),
+  /** The device's own where it is left out. `wasm`: what the GPU computes of this model is not accepted. */
+  runtime: z.enum(runtimes).optional(),
 });
 export type Prepare = z.infer<typeof prepareSchema>;
 
@@ -128,6 +131,8 @@ export const preparedSchema = z.strictObject({
   loadMs: z.number().nonnegative(),
   /** Median milliseconds of one vector after warm-up: the miner's first speed estimate. */
   runMs: z.number().nonnegative(),
+  /** What it ran on, where that is not the device's own. */
+  runtime: z.enum(runtimes).optional(),
 });
 export type Prepared = z.infer<typeof preparedSchema>;
 
@@ -234,6 +239,38 @@ export type MinerStatus = z.infer<typeof statusSchema>;
 export const cancelSchema = z.strictObject({ assignments: z.array(id("a")).min(1) });
 export type Cancel = z.infer<typeof cancelSchema>;
 
+/**
+ * How a validator attests that a miner is there, relayed by the hub: it asks a validator (`attest`), whose fresh `nonce` goes
+ * to the miner (`witness`), whose signature comes back (`witnessed`) and goes to the validator (`testimony`), who gives its
+ * signed word (`attested`). What that proves: the key was at work after the nonce was made, within the round trip.
+ */
+const witness = id("w");
+export const attestSchema = z.strictObject({ witness, session: id("s"), publicKey: bytes(32) });
+export type Attest = z.infer<typeof attestSchema>;
+
+export const nonceSchema = z.strictObject({ witness, nonce: bytes(32) });
+export type WitnessNonce = z.infer<typeof nonceSchema>;
+
+/** `signature` = Ed25519 by the miner's key over "tabgrid/witness/1\n" ‖ its session ‖ "\n" ‖ nonce. */
+export const testimonySchema = z.strictObject({ witness, signature: bytes(64) });
+export type Testimony = z.infer<typeof testimonySchema>;
+
+/**
+ * `signature` = Ed25519 by the validator's key over "tabgrid/attestation/1\n" ‖ the miner's public key ‖ nonce ‖ one byte, 1
+ * where it is present ‖ u64le roundTripMs ‖ u64le at.
+ */
+export const attestedSchema = z.strictObject({
+  witness,
+  /** A right signature came within `limits.witnessAnswerMs`. */
+  present: z.boolean(),
+  /** From sending the nonce to the testimony, or how long none came. */
+  roundTripMs: count,
+  /** Unix milliseconds by the validator's clock. */
+  at: count,
+  signature: bytes(64),
+});
+export type Attested = z.infer<typeof attestedSchema>;
+
 const nano = z.string().regex(/^-?\d{1,30}$/, "decimal integer of nano units");
 
 /** One line of "explain my credit". */
@@ -291,6 +328,9 @@ export interface HubToMiner {
   account(message: AccountUpdate): void;
   refused(message: Refused): void;
   notice(message: Notice): void;
+  attest(message: Attest): void;
+  witness(message: WitnessNonce): void;
+  testimony(message: Testimony): void;
 }
 
 export interface MinerToHub {
@@ -302,6 +342,9 @@ export interface MinerToHub {
   tokens(message: TokensMessage): void;
   failed(message: Failed): void;
   chain(message: ChainSignature): void;
+  nonce(message: WitnessNonce): void;
+  witnessed(message: Testimony): void;
+  attested(message: Attested): void;
 }
 
 /** Everything the hash test pins, by direction and event. */
@@ -314,6 +357,9 @@ export const protocolSchemas = {
     account: accountSchema,
     refused: refusedSchema,
     notice: noticeSchema,
+    attest: attestSchema,
+    witness: nonceSchema,
+    testimony: testimonySchema,
   },
   minerToHub: {
     hello: helloSchema,
@@ -324,6 +370,9 @@ export const protocolSchemas = {
     tokens: tokensSchema,
     failed: failedSchema,
     chain: chainSchema,
+    nonce: nonceSchema,
+    witnessed: testimonySchema,
+    attested: attestedSchema,
   },
   answers: { hello: welcomeSchema },
 } as const;
@@ -348,6 +397,16 @@ export const preimages = {
     concat(previous, tokens, logProbabilities),
   tokens: (assignment: string, position: number, hash: Uint8Array) =>
     concat(encoder.encode(`tabgrid/tokens/1\n${assignment}\n`), u64(position), hash),
+  witness: (session: string, nonce: Uint8Array) => concat(encoder.encode(`tabgrid/witness/1\n${session}\n`), nonce),
+  attestation: (publicKey: Uint8Array, nonce: Uint8Array, of: Pick<Attested, "present" | "roundTripMs" | "at">) =>
+    concat(
+      encoder.encode("tabgrid/attestation/1\n"),
+      publicKey,
+      nonce,
+      Uint8Array.of(of.present ? 1 : 0),
+      u64(of.roundTripMs),
+      u64(of.at),
+    ),
   /** Authorises GET and PUT of a tensor blob: hex of HMAC-SHA256(session key, this). */
   blob: (method: "GET" | "PUT", sha256: string) => encoder.encode(`tabgrid/blob/1\n${method}\n${sha256}`),
 };

@@ -13,6 +13,10 @@ import { inlineBytesOf, toWireTensors } from "./blobs.ts";
 import { dialHub, type HubHandlers, type HubSocket } from "./hub-socket.ts";
 import { answerChallenge, type Identity } from "./identity.ts";
 import { createSeal, type Seal } from "./seal.ts";
+import { Witnessing } from "./witnessing.ts";
+
+/** Answered here: no decision of the miner's is in it. */
+type WitnessEvent = "attest" | "witness" | "testimony";
 
 /** A result before it is numbered and authenticated. */
 export interface UnsealedResult {
@@ -38,9 +42,10 @@ export class HubLink {
   #queue: Promise<void> = Promise.resolve();
   #hangingUp = false;
   #closed = false;
+  #witnessing: Witnessing | null = null;
   seal: Seal | null = null;
 
-  constructor(origin: string, identity: Identity, handlers: HubHandlers) {
+  constructor(origin: string, identity: Identity, handlers: Omit<HubHandlers, WitnessEvent>) {
     this.#identity = identity;
     const open =
       <Args extends unknown[]>(handle: (...args: Args) => void) =>
@@ -50,7 +55,10 @@ export class HubLink {
     const guarded = Object.fromEntries(Object.entries(handlers).map(([name, handle]) => [name, open(handle as never)]));
     this.#lost = open(handlers.lost);
     this.#socket = dialHub(origin, {
-      ...(guarded as unknown as HubHandlers),
+      ...(guarded as unknown as Omit<HubHandlers, WitnessEvent>),
+      witness: open((message) => void this.#witnessing?.sign(message)),
+      attest: open((message) => this.#witnessing?.ask(message)),
+      testimony: open((message) => void this.#witnessing?.hear(message)),
       challenge: open((challenge) => {
         this.#challenge = challenge;
         handlers.challenge(challenge);
@@ -70,7 +78,11 @@ export class HubLink {
       ...(unsigned && { previous: { session: unsigned.session, chain: await unsigned.signChain() } }),
     });
     if (this.#hangingUp) return null;
-    if (answer.ok) this.seal = createSeal(answer.welcome.session, sessionKey, this.#identity);
+    if (answer.ok) {
+      const { session } = answer.welcome;
+      this.seal = createSeal(session, sessionKey, this.#identity);
+      this.#witnessing = new Witnessing(session, this.#identity, this.#socket.send);
+    }
     return answer;
   }
 
@@ -130,6 +142,7 @@ export class HubLink {
   drop(): void {
     this.#hangingUp = true;
     this.#closed = true;
+    this.#witnessing?.end();
     this.#socket.close();
   }
 

@@ -365,15 +365,15 @@ export class Miner implements MinerRemote {
     this.#prepared.set(model, prepared.value);
     this.#board.prepared(model, runMs);
     if (fellBack) {
-      this.#showing.deviceNote = `${prepared.value.manifest.title} runs on the processor: WebGPU could not run it (${fellBack}).`;
+      this.#showing.deviceNote = `${prepared.value.manifest.title} runs on the processor, not on WebGPU (${fellBack}).`;
     }
     this.#dispatch({ kind: "prepared", model, together: pooled.rowsTogether });
   }
 
   #reportPrepared(model: string): void {
-    const { outputs, loadMs, runMs } = this.#prepared.get(model) as PreparedModel;
+    const { outputs, loadMs, runMs, runtime } = this.#prepared.get(model) as PreparedModel;
     this.#board.reported(model);
-    this.#link?.sendPrepared({ model, outputs, loadMs, runMs });
+    this.#link?.sendPrepared({ model, outputs, loadMs, runMs, runtime });
   }
 
   #stopPreparing(): void {

@@ -73,6 +73,7 @@ export class Pool {
   async #acquire(model: PooledModel, run: number): Promise<Result<Member, EngineFault>> {
     for (const member of this.#members) {
       if (member.model.key !== model.key || member.run !== null) continue;
+      if (member.model.request.runtime !== model.request.runtime) continue;
       member.run = run;
       return ok(member);
     }

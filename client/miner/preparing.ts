@@ -20,7 +20,9 @@ export interface PreparedModel {
   loadMs: number;
   /** Median of one vector after warm-up. */
   runMs: number;
-  /** Why it runs on WASM although WebGPU was asked for. */
+  /** What it runs on. */
+  runtime: LoadRequest["runtime"];
+  /** Why it runs on WASM although the device has WebGPU. */
   fellBack: string | null;
 }
 
@@ -61,9 +63,17 @@ export async function prepareModel(
   const files = await fetchFiles(asked, manifest.value, tools);
   if (!files.ok) return loadFailed(files.error);
   tools.running(manifest.value);
-  const wanted = await runVectors(asked.model, manifest.value, files.value, vectors, tools.runtime, tools);
+  const runtime = asked.runtime ?? tools.runtime;
+  if (runtime === "wasm" && tools.runtime === "webgpu") {
+    if (!tools.settings.wasmFallback)
+      return loadFailed("the hub asks for WASM, which the settings of this page forbid");
+    tools.pool.unload(asked.model);
+    const onWasm = await runVectors(asked.model, manifest.value, files.value, vectors, "wasm", tools);
+    return onWasm.ok ? ok({ ...onWasm.value, fellBack: "the hub accepts no GPU of this kind for it" }) : onWasm;
+  }
+  const wanted = await runVectors(asked.model, manifest.value, files.value, vectors, runtime, tools);
   if (wanted.ok || tools.signal.aborted) return wanted;
-  const mayFallBack = tools.runtime === "webgpu" && tools.settings.wasmFallback && wanted.error.fault !== "device-lost";
+  const mayFallBack = runtime === "webgpu" && tools.settings.wasmFallback && wanted.error.fault !== "device-lost";
   if (!mayFallBack) return wanted;
   tools.pool.unload(asked.model);
   const onWasm = await runVectors(asked.model, manifest.value, files.value, vectors, "wasm", tools);
@@ -158,7 +168,7 @@ async function runVectors(
   }
   timesMs.sort((a, b) => a - b);
   const runMs = timesMs[Math.floor(timesMs.length / 2)] ?? 0;
-  return ok({ manifest, pooled, outputs, loadMs, runMs, fellBack: null });
+  return ok({ manifest, pooled, outputs, loadMs, runMs, runtime, fellBack: null });
 }
 
 async function runVector(pool: Pool, model: PooledModel, inputs: Tensor[], run: number) {
