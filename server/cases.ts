@@ -5,9 +5,11 @@ import { err, ok, type Result } from "../shared/result.ts";
 import type { Clock } from "../shared/time.ts";
 import type { CaseRuling, Overturn } from "./core/events.ts";
 import { freshStanding } from "./core/trust.ts";
+import type { DomainMap } from "./domain-map.ts";
 import { accounts } from "./economy/accounts.ts";
 import { stakesOf } from "./economy/case-stakes.ts";
 import type { CaseDetail, CaseView, Gateway, TaskView } from "./gateway.ts";
+import { domainOfCase } from "./revisions.ts";
 import type { Runtime } from "./runtime.ts";
 import type { CaseRecord } from "./store/case-records.ts";
 import type { AuditLine, Store } from "./store/store.ts";
@@ -20,15 +22,15 @@ export interface CaseDeskParts {
   runtime: Runtime;
   store: Store;
   clock: Clock;
+  domains: DomainMap;
 }
 
 export type CaseDesk = Pick<Gateway, "cases" | "case" | "decideCase" | "reportAnswer" | "audit">;
 
-const DOMAIN = "commons";
 /** Within which a person rules. */
 const DUE_MS = 7 * 86_400_000;
 
-export function createCaseDesk({ runtime, store, clock }: CaseDeskParts): CaseDesk {
+export function createCaseDesk({ runtime, store, clock, domains }: CaseDeskParts): CaseDesk {
   /** Cases whose ruling is under way: the core hears of each once. */
   const deciding = new Set<CaseId>();
 
@@ -37,10 +39,11 @@ export function createCaseDesk({ runtime, store, clock }: CaseDeskParts): CaseDe
     return { ...viewOf(record), stakes: await stakesNow(record), audit: audit.data };
   }
 
-  async function stakesNow({ state, kind, owner, openedAt }: CaseRecord): Promise<CaseDetail["stakes"]> {
+  async function stakesNow(record: CaseRecord): Promise<CaseDetail["stakes"]> {
+    const { state, kind, owner, openedAt } = record;
     if (state !== "open") return null;
     const held = owner === null ? null : await store.account(accounts.minerHeld(owner));
-    const pool = await store.account(accounts.pool(DOMAIN));
+    const pool = await store.account(accounts.pool(domainOfCase(record, domains)));
     const frozenMs = kind === "suspension" ? clock.now() - openedAt : 0;
     const of = (ruling: CaseRuling) => stakesOf(ruling, held?.balance ?? 0n, pool?.balance ?? 0n, frozenMs);
     return { dismissed: of("dismissed"), minor: of("minor"), severe: of("severe") };

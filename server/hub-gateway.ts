@@ -2,15 +2,16 @@ import { failure, type TabgridError } from "../shared/errors.ts";
 import { type ModelKey, modelKey, receiptOf } from "../shared/ids.ts";
 import { limits } from "../shared/limits.ts";
 import type { Nano } from "../shared/money.ts";
-import { commonsTariff, priceOf, type ServiceLevel } from "../shared/pricing.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { priceOf, type ServiceLevel } from "../shared/pricing.ts";
+import { assert, err, ok, type Result } from "../shared/result.ts";
 import { matchSpecs } from "../shared/tensor.ts";
 import type { Clock, Millis } from "../shared/time.ts";
 import { createCaseDesk } from "./cases.ts";
 import type { Compatibility } from "./compatibility.ts";
 import type { CoreModel, TaskSpec } from "./core/events.ts";
 import type { HubState } from "./core/state.ts";
-import { commonsRevenue, revenueTable } from "./economy/revenue.ts";
+import { COMMONS, type DomainMap } from "./domain-map.ts";
+import { revenueTable } from "./economy/revenue.ts";
 import type { Gateway, InferRequest, ModelStatus, NetworkView, TaskView } from "./gateway.ts";
 import type { RegisteredModel } from "./registry/files.ts";
 import type { Registry } from "./registry.ts";
@@ -33,6 +34,7 @@ export interface GatewayParts {
   blobs: BlobStore;
   statistics: Statistics;
   compatibility: Compatibility;
+  domains: DomainMap;
   clock: Clock;
   /** base64url. */
   hubKey: string;
@@ -42,7 +44,7 @@ export interface GatewayParts {
 const defaultLevel = (task: string): ServiceLevel => (task === "text-generation" ? "fast" : "verified");
 
 export function createGateway(parts: GatewayParts): Gateway & { publish(model: RegisteredModel): ModelStatus } {
-  const { state, runtime, store, registry, sockets, blobs, statistics, clock } = parts;
+  const { state, runtime, store, registry, sockets, blobs, statistics, domains, clock } = parts;
   const published: RegisteredModel[] = [];
 
   function publish(model: RegisteredModel): ModelStatus {
@@ -109,7 +111,7 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
       rows: dimension === null ? 1 : (matched.dims.get(dimension) ?? 1),
       dims: Object.fromEntries(matched.dims),
       work: work.value,
-      price: priceOf(work.value, level, commonsTariff),
+      price: priceOf(work.value, level, domains.settingsOf(key).tariff),
       level,
       deadlineAt: clock.now() + deadlineMs,
     });
@@ -182,7 +184,7 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
     imbalance: () => store.imbalance(),
     network: () => networkOf(state, statistics),
     compatibility: () => parts.compatibility.all(),
-    ...createCaseDesk({ runtime, store, clock }),
+    ...createCaseDesk({ runtime, store, clock, domains }),
     async readiness() {
       const database = await store.counts().then(
         () => null,
@@ -193,7 +195,9 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
     metrics: async () => statistics.metrics(await store.imbalance()),
 
     async register(request) {
-      const shares = revenueTable(commonsRevenue, request.royaltyBasisPoints);
+      const settings = domains.settings(COMMONS);
+      assert(settings, "commons always has settings");
+      const shares = revenueTable(settings.revenue, request.royaltyBasisPoints);
       if (!shares.ok) return shares;
       const registered = await registry.register(request);
       if (!registered.ok) return registered;

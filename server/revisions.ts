@@ -3,7 +3,8 @@ import type { Nano } from "../shared/money.ts";
 import { assert } from "../shared/result.ts";
 import type { Case, HubEffect, StandingNote } from "./core/events.ts";
 import { type Ground, groundKey } from "./core/trust.ts";
-import { accounts } from "./economy/accounts.ts";
+import { COMMONS, type DomainMap } from "./domain-map.ts";
+import { accounts, poolDomain } from "./economy/accounts.ts";
 import { postCase } from "./economy/case-postings.ts";
 import { stakesOf } from "./economy/case-stakes.ts";
 import type { Transfer } from "./economy/ledger.ts";
@@ -22,25 +23,31 @@ export interface Revision {
   tasks: TaskRecord[];
   audit: AuditLine[];
   cases: CaseRecord[];
-  poolGain: Nano;
+  /** By domain. */
+  poolGains: Map<string, Nano>;
 }
 
-const DOMAIN = "commons";
+export interface RevisionParts {
+  store: Store;
+  domains: DomainMap;
+  /** Verification pools by domain, as the rest of the batch leaves them. */
+  pools: ReadonlyMap<string, Nano>;
+  exhibits: Exhibits;
+}
+
 const QUARANTINE = "quarantined-classes";
 
-/** `pool` is the verification pool as the rest of the batch leaves it. Null where the effects hold nothing of the kind. */
+/** Null where the effects hold nothing of the kind. */
 export async function revise(
   effects: readonly HubEffect[],
-  store: Store,
-  pool: Nano,
-  exhibits: Exhibits,
+  { store, domains, pools, exhibits }: RevisionParts,
 ): Promise<Revision | null> {
-  const revision: Revision = { transfers: [], tasks: [], audit: [], cases: [], poolGain: 0n };
+  const revision: Revision = { transfers: [], tasks: [], audit: [], cases: [], poolGains: new Map() };
   const close = async (id: CaseId, change: Partial<CaseRecord>) => {
     const found = revision.cases.findLast((one) => one.case === id) ?? (await store.case(id));
     if (found) revision.cases.push({ ...found, ...change });
   };
-  const balances = new Map<AccountId, Nano>([[accounts.pool(DOMAIN), pool]]);
+  const balances = new Map<AccountId, Nano>([...pools].map(([domain, pool]) => [accounts.pool(domain), pool]));
   const load = async (account: AccountId) => {
     if (!balances.has(account)) balances.set(account, (await store.account(account))?.balance ?? 0n);
   };
@@ -49,7 +56,8 @@ export async function revise(
     revision.transfers.push(transfer);
     for (const { account, amount } of transfer.legs) {
       balances.set(account, (balances.get(account) ?? 0n) + amount);
-      if (account === accounts.pool(DOMAIN)) revision.poolGain += amount;
+      const domain = poolDomain(account);
+      if (domain !== null) revision.poolGains.set(domain, (revision.poolGains.get(domain) ?? 0n) + amount);
     }
   };
   const log = (at: number, action: string, subject: string, detail: unknown, actor = "hub") =>
@@ -62,8 +70,9 @@ export async function revise(
       if (record?.state === "overturned") continue;
       const settlement = await settlementOf(store, fact.task);
       for (const { account } of settlement.legs) await load(account);
-      for (const account of [accounts.domain(DOMAIN), accounts.foundation]) await load(account);
-      const { transfer, claim } = overturn(fact, settlement, (account) => balances.get(account) ?? 0n, DOMAIN);
+      const domain = record ? domains.domainOf(record.model) : COMMONS;
+      for (const account of [accounts.domain(domain), accounts.foundation]) await load(account);
+      const { transfer, claim } = overturn(fact, settlement, (account) => balances.get(account) ?? 0n, domain);
       post(transfer);
       if (record) {
         const timeline = [...record.timeline, { at: fact.at, what: `overturned: ${fact.reason}` }];
@@ -75,8 +84,9 @@ export async function revise(
       const { case: id, at, openedAt, ruling, reviewer, reason = "" } = decision;
       const account = accounts.minerHeld(decision.owner);
       await load(account);
-      const [held, inPool] = [balances.get(account) ?? 0n, balances.get(accounts.pool(DOMAIN)) ?? 0n];
-      post(postCase(decision, held, inPool, DOMAIN));
+      const domain = domainOfCase(revision.cases.findLast((one) => one.case === id) ?? (await store.case(id)), domains);
+      const [held, inPool] = [balances.get(account) ?? 0n, balances.get(accounts.pool(domain)) ?? 0n];
+      post(postCase(decision, held, inPool, domain));
       const moved = stakesOf(ruling, held, inPool, at - openedAt);
       log(at, "case-decided", id, { case: id, ruling, reason, held, ...moved }, reviewer);
       await close(id, { state: "decided", closedAt: at, ruling, reviewer, reason });
@@ -98,6 +108,13 @@ export async function revise(
     }
   }
   return revision.transfers.length + revision.audit.length > 0 ? revision : null;
+}
+
+/** The domain of the first answer that the case is about: its pool gains and pays. */
+export function domainOfCase(record: Pick<CaseRecord, "evidence"> | null, domains: DomainMap): string {
+  const evidence = record?.evidence;
+  const model = evidence?.kind === "report" ? evidence.model : evidence?.exhibits[0]?.model;
+  return model ? domains.domainOf(model) : COMMONS;
 }
 
 /** Device classes that were quarantined before this start. */

@@ -12,12 +12,13 @@ import type { CheckDone, HubEffect, HubEvent, Standing, TaskOutcome, TaskSpec, V
 import { step } from "./core/hub.ts";
 import type { HubState } from "./core/state.ts";
 import type { TaskState } from "./core/task.ts";
+import type { DomainMap } from "./domain-map.ts";
 import { heldPayOwner } from "./economy/accounts.ts";
 import { expireHold, voidHold } from "./economy/holds.ts";
 import type { Transfer } from "./economy/ledger.ts";
 import { payPoolWork } from "./economy/pool-work.ts";
 import { receiptBatch, receiptLeaf } from "./economy/receipts.ts";
-import { commonsRevenue, type PayLine, settle } from "./economy/revenue.ts";
+import { type PayLine, settle } from "./economy/revenue.ts";
 import { Exhibits } from "./exhibits.ts";
 import { revise } from "./revisions.ts";
 import type { MinerEffect } from "./sockets/miners.ts";
@@ -36,6 +37,7 @@ export interface RuntimeOptions {
   rng: Rng;
   store: Store;
   clock: Clock;
+  domains: DomainMap;
   /** Signs the preimage of a receipt root, base64url. */
   sign(preimage: Uint8Array): string;
   compatibility: Compatibility;
@@ -90,16 +92,17 @@ export class Runtime {
   #chains: ChainSignature[] = [];
   #running = false;
   #timer: NodeJS.Timeout | null = null;
-  #pool: Nano;
+  /** Verification pools by domain, as the last posting leaves them. */
+  readonly #pools: Map<string, Nano>;
   #idle: (() => void)[] = [];
   #reported = 0;
   #done = 0;
   #waiting: { upTo: number; resolve: () => void }[] = [];
 
-  /** `pool` is the verification pool's balance at start. */
-  constructor(options: RuntimeOptions, pool: Nano) {
+  /** `pools`: the verification pools' balances at start, by domain. */
+  constructor(options: RuntimeOptions, pools: ReadonlyMap<string, Nano>) {
     this.#options = options;
-    this.#pool = pool;
+    this.#pools = new Map(pools);
     this.#exhibits = new Exhibits((model) => options.state.models.get(model)?.comparator ?? null);
   }
 
@@ -197,9 +200,10 @@ export class Runtime {
     if (events.length === 0) return;
     const { effects, wakeAt } = step(this.#options.state, events, this.#options.rng);
     const { batch, change } = this.#durable(effects);
-    const revision = await revise(effects, this.#options.store, this.#pool, this.#exhibits);
+    const { store, domains } = this.#options;
+    const revision = await revise(effects, { store, domains, pools: this.#pools, exhibits: this.#exhibits });
     if (revision) {
-      this.#pool += revision.poolGain;
+      for (const [domain, amount] of revision.poolGains) this.#gainPool(domain, amount);
       change.transfers = [...change.transfers, ...revision.transfers];
       await this.#options.store.commit({
         ...batch,
@@ -262,9 +266,10 @@ export class Runtime {
           break;
         }
         case "pool-work": {
-          const payment = payPoolWork(effect.fact, commonsRevenue, this.#pool);
+          const { revenue } = this.#options.domains.settingsOf(effect.fact.model);
+          const payment = payPoolWork(effect.fact, revenue, this.#poolOf(revenue.domain));
           assert(payment.ok, "a published model's shares are valid");
-          this.#pool += payment.value.poolGain;
+          this.#gainPool(revenue.domain, payment.value.poolGain);
           if (payment.value.transfer) transfers.push(payment.value.transfer);
           for (const { owner, amount, ...line } of payment.value.pay) {
             addPay(owner, { ...line, model: effect.fact.model, at, amount: amount.toString() });
@@ -330,10 +335,19 @@ export class Runtime {
     for (const [owner, amount] of gains) this.report({ kind: "owner.paid", at, owner, amount });
   }
 
+  #poolOf(domain: string): Nano {
+    return this.#pools.get(domain) ?? 0n;
+  }
+
+  #gainPool(domain: string, amount: Nano): void {
+    this.#pools.set(domain, this.#poolOf(domain) + amount);
+  }
+
   #settle(fact: CheckDone): { transfer: Transfer; lines: PayLine[] } {
-    const settled = settle(fact, commonsRevenue, this.#pool, sha256);
+    const { revenue } = this.#options.domains.settingsOf(fact.model);
+    const settled = settle(fact, revenue, this.#poolOf(revenue.domain), sha256);
     assert(settled.ok, `a published model's shares are valid, yet: ${settled.ok ? "" : settled.error.message}`);
-    this.#pool += settled.value.poolGain;
+    this.#gainPool(revenue.domain, settled.value.poolGain);
     return { transfer: settled.value.transfer, lines: settled.value.pay };
   }
 

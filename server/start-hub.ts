@@ -19,6 +19,7 @@ import { bootstrap } from "./bootstrap.ts";
 import { Compatibility } from "./compatibility.ts";
 import type { Config } from "./config.ts";
 import { HubState } from "./core/state.ts";
+import { DomainMap } from "./domain-map.ts";
 import { accounts } from "./economy/accounts.ts";
 import { voidHold } from "./economy/holds.ts";
 import { createGateway } from "./hub-gateway.ts";
@@ -90,7 +91,11 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
     referenceServes: options.referenceServes ?? true,
     referenceBacklog: REFERENCE_BACKLOG,
   });
-  const pool = await store.account(accounts.pool("commons"));
+  const domains = new DomainMap();
+  const pools = new Map<string, bigint>();
+  for (const domain of domains.names()) {
+    pools.set(domain, (await store.account(accounts.pool(domain)))?.balance ?? 0n);
+  }
   const compatibility = new Compatibility(await store.compatibility());
   const runtime = new Runtime(
     {
@@ -98,6 +103,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
       rng: seededRng(randomInt(2 ** 32 - 1)),
       store,
       clock,
+      domains,
       compatibility,
       sign: (preimage) => Buffer.from(hubKey.sign(preimage)).toString("base64url"),
       filesHash: (model) => {
@@ -113,12 +119,12 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
       },
       fatal: options.fatal,
     },
-    pool?.balance ?? 0n,
+    pools,
   );
 
   const statistics = new Statistics(state, clock.now);
   const blobs = new BlobStore();
-  const gatewayParts = { state, runtime, store, registry, blobs, statistics, compatibility, clock };
+  const gatewayParts = { state, runtime, store, registry, blobs, statistics, compatibility, domains, clock };
 
   // The app needs the sockets and the sockets need the server: the server takes its handler last.
   const server = config.tls ? createHttpsServer(config.tls) : createHttpServer();

@@ -85,6 +85,10 @@ export const accounts = {
 export const heldPayOwner = (account: AccountId): OwnerId | null =>
   account.startsWith("miner:") && account.endsWith(":held") ? (account.slice(6, -5) as OwnerId) : null;
 
+/** Whose verification pool the account is; null for every other account. */
+export const poolDomain = (account: AccountId): string | null =>
+  account.startsWith("pool:") ? account.slice(5) : null;
+
 const kindOf = (account: AccountId) => {
   const end = account.indexOf(":");
   const kind = kinds[end < 0 ? account : account.slice(0, end)];

@@ -1,0 +1,52 @@
+import type { ModelKey } from "../shared/ids.ts";
+import { assert } from "../shared/result.ts";
+import { commonsSettings, type DomainSettings, type DomainTimeline, settingsAt } from "./economy/domains.ts";
+
+/** Where a model is published that names no other domain. */
+export const COMMONS = "commons";
+
+/**
+ * Which domain a model version is published in, and what holds there in the running epoch. Every quote and settlement asks
+ * it, so it answers from memory; the store holds the truth.
+ */
+export class DomainMap {
+  readonly #timelines = new Map<string, DomainTimeline>([[COMMONS, [{ from: 0, settings: commonsSettings }]]]);
+  readonly #published = new Map<ModelKey, string>();
+  /** The running one. */
+  epoch = 0;
+
+  /** A version never moves to another domain. */
+  publish(model: ModelKey, domain: string): void {
+    this.#published.set(model, domain);
+  }
+
+  change(domain: string, timeline: DomainTimeline): void {
+    this.#timelines.set(domain, timeline);
+  }
+
+  domainOf(model: ModelKey): string {
+    return this.#published.get(model) ?? COMMONS;
+  }
+
+  has(domain: string): boolean {
+    return this.settings(domain) !== null;
+  }
+
+  /** Null where there is no such domain yet. */
+  settings(domain: string): DomainSettings | null {
+    return settingsAt(this.#timelines.get(domain) ?? [], this.epoch);
+  }
+
+  /** Of the model's domain. */
+  settingsOf(model: ModelKey): DomainSettings {
+    const domain = this.domainOf(model);
+    const settings = this.settings(domain);
+    assert(settings, `${model} is published in ${domain}, which has no settings in epoch ${this.epoch}`);
+    return settings;
+  }
+
+  /** All that have begun, `commons` first. */
+  names(): string[] {
+    return [...this.#timelines.keys()].filter((domain) => this.has(domain));
+  }
+}
