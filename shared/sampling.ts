@@ -43,6 +43,8 @@ export interface Place {
   counts: ReadonlyMap<number, number>;
   /** What the grammar allows here; absent where there is none. */
   allows?: (token: number) => boolean;
+  /** log Σ exp of the raw logits, where the engine has it already. */
+  logSumExp?: number;
 }
 
 export interface Draw {
@@ -153,11 +155,12 @@ export function createSampler(settings: SamplingSettings): Sampler {
         } else if (value > second) second = value;
       }
       const margin = (best - second) * (greedy ? 1 : temperature);
-      return { token, logProbability: logProbabilityOf(logits, token), margin };
+      return { token, logProbability: logProbabilityOf(logits, token, place.logSumExp), margin };
     },
 
     check(logits, token, place, epsilon) {
-      const logProbability = token < logits.length ? logProbabilityOf(logits, token) : Number.NEGATIVE_INFINITY;
+      const logProbability =
+        token < logits.length ? logProbabilityOf(logits, token, place.logSumExp) : Number.NEGATIVE_INFINITY;
       const lost = { logProbability, margin: Number.POSITIVE_INFINITY };
       if (!prepare(logits, place)) return lost;
       const slack = greedy ? 0 : epsilon / temperature;
@@ -178,11 +181,28 @@ export function createSampler(settings: SamplingSettings): Sampler {
   };
 }
 
-/** log softmax(logits)[token] in double precision. */
-export function logProbabilityOf(logits: Float32Array, token: number): number {
+/**
+ * log softmax(logits)[token] in double precision.
+ *
+ * @param known log Σ exp of the logits, where the engine has it already
+ */
+export function logProbabilityOf(logits: Float32Array, token: number, known?: number): number {
+  if (known !== undefined) return (logits[token] as number) - known;
+  const [highest, rest] = logSumExpParts(logits);
+  return (logits[token] as number) - highest - rest;
+}
+
+/** log Σ exp of all logits. */
+export function logSumExp(logits: Float32Array): number {
+  const [highest, rest] = logSumExpParts(logits);
+  return highest + rest;
+}
+
+/** The highest logit, and what log Σ exp is above it. */
+function logSumExpParts(logits: Float32Array): [number, number] {
   let highest = Number.NEGATIVE_INFINITY;
   for (let at = 0; at < logits.length; at++) if ((logits[at] as number) > highest) highest = logits[at] as number;
   let sum = 0;
   for (let at = 0; at < logits.length; at++) sum += exp((logits[at] as number) - highest);
-  return (logits[token] as number) - highest - log(sum);
+  return [highest, log(sum)];
 }
