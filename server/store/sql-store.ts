@@ -21,6 +21,8 @@ import type { Engine } from "./engine.ts";
 import { readAccount, readAccounts, readCounts, readEntries, readImbalance, readReceipt } from "./ledger-reads.ts";
 import { type ChainHead, LedgerWriter } from "./ledger-writer.ts";
 import { migrateToLatest } from "./migrations/migrate.ts";
+import { partyRow, replaceParty } from "./party-records.ts";
+import { type PartyStore, sqlParties } from "./party-store.ts";
 import * as records from "./records.ts";
 import {
   type ApiKey,
@@ -46,11 +48,17 @@ export class SqlStore implements Store {
   #writing: Promise<unknown> = Promise.resolve();
   /** Null until it is read, and after a write that may or may not have reached the database. */
   #head: ChainHead | null = null;
+  readonly parties: PartyStore;
 
   constructor(engine: Engine, hub: string) {
     this.#engine = engine;
     this.#hub = hub;
     this.#db = new Kysely({ dialect: engine.dialect });
+    this.parties = sqlParties({
+      engine,
+      read: (work) => this.#explained(() => work(this.#db)),
+      write: (work) => this.#write((trx, ledger) => work(trx, (batch) => this.#put(trx, ledger, batch))),
+    });
   }
 
   migrate(): Promise<void> {
@@ -69,26 +77,30 @@ export class SqlStore implements Store {
   }
 
   commit(batch: Batch): Promise<void> {
-    const { tasks = [], transfers = [], receipts, standings = [], miners = [], models = [] } = batch;
-    const { chainSignatures = [], audit = [], cases = [], compatibility = [] } = batch;
-    if (Object.values({ ...batch, receipts: receipts?.leaves ?? [] }).every((list) => !list?.length)) {
+    if (Object.values({ ...batch, receipts: batch.receipts?.leaves ?? [] }).every((list) => !list?.length)) {
       return Promise.resolve();
     }
+    return this.#write((trx, ledger) => this.#put(trx, ledger, batch));
+  }
+
+  async #put(trx: Transaction<Tables>, ledger: LedgerWriter, batch: Batch): Promise<void> {
+    const { tasks = [], transfers = [], receipts, standings = [], miners = [], models = [] } = batch;
+    const { chainSignatures = [], audit = [], cases = [], compatibility = [], parties = [] } = batch;
     const insert = this.#engine.insertRows;
-    return this.#write(async (trx, ledger) => {
-      if (transfers.length > 0) await ledger.post(transfers);
-      await insert(trx, "tasks", newest(tasks, "task").map(records.taskRow), replaceTask);
-      if (receipts) await this.#insertReceipts(trx, receipts);
-      const standingRows = newest(standings, "owner").map((of) => ({ owner: of.owner, standing: JSON.stringify(of) }));
-      await insert(trx, "standings", standingRows, "on conflict (owner) do update set standing = excluded.standing");
-      await insert(trx, "miners", newest(miners, "miner").map(records.minerRow), keepFirstSeen);
-      await this.#insertModels(trx, models);
-      const signatures = chainSignatures.map(records.chainSignatureRow);
-      await insert(trx, "chain_signatures", signatures, "on conflict (session, seq) do nothing");
-      await this.#insertAudit(trx, audit);
-      await insert(trx, "cases", newest(cases, "case").map(caseRow), replaceCase);
-      await insert(trx, "compatibility", compatibility.map(compatibilityRow), addToCompatibility);
-    });
+    if (transfers.length > 0) await ledger.post(transfers);
+    await insert(trx, "tasks", newest(tasks, "task").map(records.taskRow), replaceTask);
+    if (receipts) await this.#insertReceipts(trx, receipts);
+    const standingRows = newest(standings, "owner").map((of) => ({ owner: of.owner, standing: JSON.stringify(of) }));
+    await insert(trx, "standings", standingRows, "on conflict (owner) do update set standing = excluded.standing");
+    await insert(trx, "miners", newest(miners, "miner").map(records.minerRow), keepFirstSeen);
+    await this.#insertModels(trx, models);
+    const signatures = chainSignatures.map(records.chainSignatureRow);
+    await insert(trx, "chain_signatures", signatures, "on conflict (session, seq) do nothing");
+    await this.#insertAudit(trx, audit);
+    await insert(trx, "cases", newest(cases, "case").map(caseRow), replaceCase);
+    await insert(trx, "compatibility", compatibility.map(compatibilityRow), addToCompatibility);
+    const partyRows = parties.map((of) => ({ ...of, key: `${of.kind} ${of.id}` }));
+    await insert(trx, "party_records", newest(partyRows, "key").map(partyRow), replaceParty);
   }
 
   async #insertReceipts(trx: Transaction<Tables>, { root, signature, at, leaves }: NonNullable<Batch["receipts"]>) {

@@ -7,6 +7,7 @@ import { grant } from "../economy/holds.ts";
 import { describeCases } from "./cases.suite.ts";
 import { describeDurability } from "./durability.suite.ts";
 import { openStore } from "./open.ts";
+import { describeParties } from "./parties.suite.ts";
 import { describeStore, type Place } from "./store.suite.ts";
 import type { StoreConfig } from "./store.ts";
 import { Traffic } from "./traffic.ts";
@@ -33,6 +34,7 @@ describe("the store on SQLite", () => {
   describeStore(makePlace);
   describeDurability(makePlace);
   describeCases(makePlace);
+  describeParties(makePlace, ["one"]);
 });
 
 describe("a data folder that will not do", () => {

@@ -5,6 +5,7 @@ import { grant, voidHold } from "../economy/holds.ts";
 import { describeCases } from "./cases.suite.ts";
 import { describeDurability } from "./durability.suite.ts";
 import { openStore } from "./open.ts";
+import { describeParties } from "./parties.suite.ts";
 import { describeStore, type Place } from "./store.suite.ts";
 import type { StoreConfig } from "./store.ts";
 import { Traffic } from "./traffic.ts";
@@ -60,6 +61,7 @@ describe.skipIf("reason" in found)("the store on PostgreSQL", () => {
   describeStore(makePlace);
   describeDurability(makePlace);
   describeCases(makePlace);
+  describeParties(makePlace, ["one", "two"]);
 
   describe("with several hubs on one database", () => {
     const hubs = ["one", "two", "three"];

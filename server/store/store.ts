@@ -21,6 +21,8 @@ import type { Transfer } from "../economy/ledger.ts";
 import type { ReceiptBatch } from "../economy/receipts.ts";
 import type { AccountView, AuditView, Page, Paged, ReceiptView, TransferView } from "../gateway.ts";
 import type { CaseRecord, CaseState, CompatibilityCount } from "./case-records.ts";
+import type { PartyRecord } from "./party-records.ts";
+import type { PartyStore } from "./party-store.ts";
 
 /**
  * All that outlives the process. One implementation serves SQLite (`T0`, one hub, the folder is its own) and PostgreSQL
@@ -81,6 +83,8 @@ export interface Store {
   /** False where there is no such key or it is revoked already. */
   revokeApiKey(id: string, at: Millis): Promise<boolean>;
 
+  readonly parties: PartyStore;
+
   setting(key: string): Promise<string | null>;
   setSetting(key: string, value: string): Promise<void>;
 }
@@ -114,6 +118,8 @@ export interface Batch {
   cases?: readonly CaseRecord[];
   /** Added to what is counted already; one row a model, runtime and device class. */
   compatibility?: readonly CompatibilityCount[];
+  /** Inserted, or replaced whole but for when they were first written. */
+  parties?: readonly PartyRecord[];
 }
 
 export interface TaskRecord {

@@ -78,6 +78,19 @@ export interface Tables {
     quarantined: bigint;
     last_at: bigint;
   };
+  party_records: {
+    kind: string;
+    id: string;
+    party: string | null;
+    subject: string | null;
+    state: string;
+    from_epoch: bigint | null;
+    at: bigint;
+    by_party: string;
+    body: string;
+  };
+  party_commands: { key: string; input_hash: string; reply: string; at: bigint };
+  party_turn: { id: bigint };
 }
 
 export type TableName = keyof Tables;

@@ -5,11 +5,13 @@ import { StoreError } from "../store.ts";
 import type { Tables } from "../tables.ts";
 import { initial } from "./0001-initial.ts";
 import { cases } from "./0002-cases.ts";
+import { parties } from "./0005-parties.ts";
 
 /** Forward only: a migration that was published is never changed, and none is taken back. */
 const migrations: Record<string, (kind: EngineKind) => Migration> = {
   "0001-initial": initial,
   "0002-cases": () => cases,
+  "0005-parties": () => parties,
 };
 
 /** Safe when several hubs start at once: Kysely takes a lock, whoever comes second finds the work done. */
