@@ -22,6 +22,7 @@ import type { MinerSockets } from "./sockets/miners.ts";
 import type { Statistics } from "./statistics.ts";
 import type { Store } from "./store/store.ts";
 import { newTaskId } from "./store/task-id.ts";
+import { createModelTexts } from "./text/load-model-text.ts";
 
 /** The API's view of the hub: turns requests into tasks, and what the core and the store hold into views. */
 
@@ -46,6 +47,7 @@ const defaultLevel = (task: string): ServiceLevel => (task === "text-generation"
 export function createGateway(parts: GatewayParts): Gateway & { publish(model: RegisteredModel): ModelStatus } {
   const { state, runtime, store, registry, sockets, blobs, statistics, domains, clock } = parts;
   const published: RegisteredModel[] = [];
+  const texts = createModelTexts();
 
   function publish(model: RegisteredModel): ModelStatus {
     const { manifest, golden, referenceMs } = model;
@@ -85,10 +87,7 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
 
   async function specOf(request: InferRequest): Promise<Result<TaskSpec, TabgridError>> {
     const model = find(request.model, request.version);
-    if (!model) {
-      const wanted = request.version === undefined ? request.model : `${request.model} version ${request.version}`;
-      return err(failure("unknown-model", `no model ${wanted}`, { field: "model", got: wanted }));
-    }
+    if (!model) return err(unknownModel(request.model, request.version));
     const { manifest } = model;
     const matched = matchSpecs(request.inputs, manifest.inputs, "inputs");
     if (!matched.ok) return matched;
@@ -154,7 +153,10 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
 
     generate: async ({ model }) => err(noText(model)),
     quoteText: async ({ model }) => err(noText(model)),
-    modelText: async (id) => err(noText(id)),
+    async modelText(id, version) {
+      const model = find(id, version);
+      return model ? texts.of(model) : err(unknownModel(id, version));
+    },
 
     async task(id) {
       const live = runtime.live.get(id);
@@ -219,6 +221,11 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
     },
   };
   return gateway;
+}
+
+function unknownModel(id: string, version?: string): TabgridError {
+  const wanted = version === undefined ? id : `${id} version ${version}`;
+  return failure("unknown-model", `no model ${wanted}`, { field: "model", got: wanted });
 }
 
 const noText = (model: string) => failure("no-capable-miner", `${model} generates no text on this hub`);

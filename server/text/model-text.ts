@@ -21,16 +21,29 @@ export interface ModelText {
   contextLength: number;
   /** Any of them ends a text. */
   eos: readonly number[];
-  /** A plain prompt; special tokens in it count as text unless `special` says otherwise. */
+  /**
+   * A plain prompt; special tokens in it count as text unless `special` says otherwise. Of a text that cannot fit the
+   * context, so many tokens at least that this shows.
+   * @throws TabgridFailure where the model's own tokenizer fails or takes too long
+   */
   encode(text: string, options?: { special?: boolean; addSpecial?: boolean }): Int32Array<ArrayBuffer>;
-  /** The prompt of a conversation, ready for the assistant's turn; without a template a plain one is used. */
+  /**
+   * The prompt of a conversation, ready for the assistant's turn; without a template a plain one is used. Special tokens
+   * in messages and tools count as text.
+   */
   encodeChat(
     messages: readonly ChatMessage[],
     tools: readonly ChatTool[],
   ): Result<Int32Array<ArrayBuffer>, TabgridError>;
-  /** Whether the model's own template knows tools; where not, they are described in a system message. */
+  /**
+   * Whether the model's own template knows tools; where not, `encodeChat` describes them in the system message, with calls
+   * as `<tool_call>{"name", "arguments"}</tool_call>`.
+   */
   templateKnowsTools: boolean;
-  /** Text of a stream of tokens: holds back what may still change (half a character), gives it at `end`. */
+  /**
+   * Text of a stream of tokens that continues the prompt: holds back what may still change (half a character), gives it at
+   * `end`; special tokens are left out.
+   */
   decoder(): { push(tokens: ArrayLike<number>): string; end(): string };
   /** Bytes of one token, as `logprobs` shows them. */
   bytesOf(token: number): Uint8Array;
