@@ -5,6 +5,7 @@ import { assert } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
 import { accounts, heldPayOwner } from "./accounts.ts";
 import type { Transfer } from "./ledger.ts";
+import type { PoolPayment, PoolWork } from "./pool-work.ts";
 import { type DomainRevenue, revenueTable, type Settlement } from "./revenue.ts";
 import type { VerifiedTask } from "./verified-task.ts";
 
@@ -86,3 +87,36 @@ export function heldTask(
     ),
   };
 }
+
+const noParts = {
+  revenue: 0n,
+  foundation: 0n,
+  processor: 0n,
+  creator: 0n,
+  emission: 0n,
+  burn: 0n,
+  vwu: 0n,
+  checks: [],
+};
+
+/** Pay for work that no customer ordered matures like any other and counts for nothing else. Null where nobody was paid. */
+export function heldPoolWork(
+  { task, at, why }: PoolWork,
+  { pay }: PoolPayment,
+  model: ModelKey,
+  domain: string,
+): HeldTask | null {
+  const paid = pay.flatMap(({ owner, amount }) => (amount > 0n ? [{ owner, amount, vwu: 0n }] : []));
+  if (paid.length === 0) return null;
+  return { ...noParts, task: `${why}:${task}` as TaskId, at, domain, model, pay: paid };
+}
+
+/** Interest of a dismissed case: goes to held pay, and matures with it. */
+export const heldInterest = (of: string, owner: OwnerId, amount: Nano, at: Millis, domain: string): HeldTask => ({
+  ...noParts,
+  task: `case:${of}` as TaskId,
+  at,
+  domain,
+  model: "" as ModelKey,
+  pay: [{ owner, amount, vwu: 0n }],
+});

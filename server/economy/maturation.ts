@@ -44,6 +44,8 @@ export class Maturation {
   /** Tasks whose parts of other parties have not matured, oldest first. */
   #waiting: TaskId[] = [];
   readonly #owners = new Map<OwnerId, Owner>();
+  /** Tasks of which a ruling ended a line since the last maturing. */
+  #ended: TaskId[] = [];
 
   /** In the order of settlement. */
   settled(held: HeldTask): void {
@@ -86,6 +88,21 @@ export class Maturation {
     return this.#heldPay(id).reduce((sum, { amount }) => sum + amount, 0n);
   }
 
+  /** A ruling ended all held pay of the owner; its tasks mature for the others, and what it would have claimed has no claimant. */
+  expelled(id: OwnerId): void {
+    const owner = this.#owner(id);
+    owner.frozen = false;
+    for (const { task } of owner.pay.splice(0)) {
+      const open = this.#tasks.get(task);
+      if (!open) continue;
+      const isOther = (one: { owner: OwnerId }) => one.owner !== id;
+      const { held } = open;
+      open.held = { ...held, pay: held.pay.filter(isOther), checks: held.checks.filter(isOther) };
+      open.unpaid -= 1;
+      this.#ended.push(task);
+    }
+  }
+
   /**
    * All that matures by `now` is added to the tally; one transfer an owner moves held pay into its own account. `bonded`:
    * how much of an owner's held pay must stay (registration.ts).
@@ -99,6 +116,7 @@ export class Maturation {
       countParts(tally, task.held);
       this.#countIfWhole(id, tally);
     }
+    for (const id of this.#ended.splice(0)) this.#countIfWhole(id, tally);
     const transfers: Transfer[] = [];
     for (const [id, owner] of this.#owners) {
       if (owner.frozen) continue;
@@ -150,10 +168,11 @@ export class Maturation {
   }
 }
 
-function matureTransfer(owner: OwnerId, amount: Nano, at: Millis): Transfer {
+/** `upTo` tells apart what matures of an owner at one time in several steps. */
+export function matureTransfer(owner: OwnerId, amount: Nano, at: Millis, upTo?: bigint): Transfer {
   const gains = new Map([
     [accounts.minerHeld(owner), -amount],
     [accounts.miner(owner), amount],
   ]);
-  return { id: `mature:${owner}:${at}`, kind: "mature", at, task: null, legs: legsOf(gains) };
+  return { id: `mature:${owner}:${upTo ?? at}`, kind: "mature", at, task: null, legs: legsOf(gains) };
 }

@@ -18,12 +18,14 @@ import {
   replaceCase,
 } from "./case-records.ts";
 import type { Engine } from "./engine.ts";
+import { HeldChanges } from "./held-changes.ts";
 import { readAccount, readAccounts, readCounts, readEntries, readImbalance, readReceipt } from "./ledger-reads.ts";
 import { type ChainHead, LedgerWriter } from "./ledger-writer.ts";
 import { migrateToLatest } from "./migrations/migrate.ts";
 import { partyRow, replaceParty } from "./party-records.ts";
 import { type PartyStore, sqlParties } from "./party-store.ts";
 import * as records from "./records.ts";
+import { SettlementStore } from "./settlement-store.ts";
 import {
   type ApiKey,
   type Batch,
@@ -39,12 +41,14 @@ import {
   type TaskRecord,
 } from "./store.ts";
 import type { Tables } from "./tables.ts";
+import { runningEpoch, TallyRows } from "./tally-rows.ts";
 
 /** The store on either database. Writes wait for one another: the chain has one end. */
 export class SqlStore implements Store {
   readonly #engine: Engine;
   readonly #hub: string;
   readonly #db: Kysely<Tables>;
+  readonly settlement: SettlementStore;
   #writing: Promise<unknown> = Promise.resolve();
   /** Null until it is read, and after a write that may or may not have reached the database. */
   #head: ChainHead | null = null;
@@ -58,6 +62,12 @@ export class SqlStore implements Store {
       engine,
       read: (work) => this.#explained(() => work(this.#db)),
       write: (work) => this.#write((trx, ledger) => work(trx, (batch) => this.#put(trx, ledger, batch))),
+    });
+    this.settlement = new SettlementStore({
+      engine,
+      db: this.#db,
+      write: (work) => this.#write(work),
+      read: (work) => this.#explained(work),
     });
   }
 
@@ -85,11 +95,12 @@ export class SqlStore implements Store {
 
   async #put(trx: Transaction<Tables>, ledger: LedgerWriter, batch: Batch): Promise<void> {
     const { tasks = [], transfers = [], receipts, standings = [], miners = [], models = [] } = batch;
-    const { chainSignatures = [], audit = [], cases = [], compatibility = [], parties = [] } = batch;
+    const { chainSignatures = [], audit = [], cases = [], compatibility = [], parties = [], held = [] } = batch;
     const insert = this.#engine.insertRows;
     if (transfers.length > 0) await ledger.post(transfers);
     await insert(trx, "tasks", newest(tasks, "task").map(records.taskRow), replaceTask);
-    if (receipts) await this.#insertReceipts(trx, receipts);
+    if (receipts) await this.#insertReceipts(trx, receipts, ledger.head.seq);
+    if (held.length > 0) await this.#changeHeld(trx, held);
     const standingRows = newest(standings, "owner").map((of) => ({ owner: of.owner, standing: JSON.stringify(of) }));
     await insert(trx, "standings", standingRows, "on conflict (owner) do update set standing = excluded.standing");
     await insert(trx, "miners", newest(miners, "miner").map(records.minerRow), keepFirstSeen);
@@ -103,10 +114,22 @@ export class SqlStore implements Store {
     await insert(trx, "party_records", newest(partyRows, "key").map(partyRow), replaceParty);
   }
 
-  async #insertReceipts(trx: Transaction<Tables>, { root, signature, at, leaves }: NonNullable<Batch["receipts"]>) {
+  async #changeHeld(trx: Transaction<Tables>, changes: NonNullable<Batch["held"]>) {
+    const counts = changes.some(({ kind }) => kind === "expelled");
+    const tally = new TallyRows(counts ? await runningEpoch(this.#engine, trx) : 0n);
+    await new HeldChanges(this.#engine, trx, tally).apply(changes);
+    await tally.write(this.#engine, trx);
+  }
+
+  /** `seq`: of the chain after the commit; places the receipts in an epoch. */
+  async #insertReceipts(
+    trx: Transaction<Tables>,
+    { root, signature, at, leaves }: NonNullable<Batch["receipts"]>,
+    seq: bigint,
+  ) {
     const known = await trx.selectFrom("receipt_batches").select("root").where("root", "=", root).executeTakeFirst();
     if (known) return;
-    const batch = { root, size: BigInt(leaves.length), signature, at: BigInt(at) };
+    const batch = { root, size: BigInt(leaves.length), signature, at: BigInt(at), hub: this.#hub, seq };
     const rows = leaves.map(({ receipt, leaf }, position) => ({ receipt, root, position: BigInt(position), leaf }));
     await this.#engine.insertRows(trx, "receipt_batches", [batch]);
     await this.#engine.insertRows(trx, "receipts", rows);

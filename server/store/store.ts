@@ -21,8 +21,10 @@ import type { Transfer } from "../economy/ledger.ts";
 import type { ReceiptBatch } from "../economy/receipts.ts";
 import type { AccountView, AuditView, Page, Paged, ReceiptView, TransferView } from "../gateway.ts";
 import type { CaseRecord, CaseState, CompatibilityCount } from "./case-records.ts";
+import type { HeldChange } from "./held-changes.ts";
 import type { PartyRecord } from "./party-records.ts";
 import type { PartyStore } from "./party-store.ts";
+import type { SettlementStore } from "./settlement-store.ts";
 
 /**
  * All that outlives the process. One implementation serves SQLite (`T0`, one hub, the folder is its own) and PostgreSQL
@@ -59,6 +61,9 @@ export interface Store {
    * is wrong, one sentence each; memory stays flat.
    */
   integrityCheck(): Promise<string[]>;
+
+  /** Held pay, epochs and payouts. */
+  readonly settlement: SettlementStore;
 
   case(id: CaseId): Promise<CaseRecord | null>;
   /** The report of a task's answer. */
@@ -120,6 +125,8 @@ export interface Batch {
   compatibility?: readonly CompatibilityCount[];
   /** Inserted, or replaced whole but for when they were first written. */
   parties?: readonly PartyRecord[];
+  /** What becomes of held pay, in the order in which it happened. */
+  held?: readonly HeldChange[];
 }
 
 export interface TaskRecord {

@@ -41,7 +41,15 @@ export interface Tables {
     error: string | null;
     timeline: string;
   };
-  receipt_batches: { root: string; size: bigint; signature: string; at: bigint };
+  receipt_batches: {
+    root: string;
+    size: bigint;
+    signature: string;
+    at: bigint;
+    /** Null before 0004. */
+    hub: string | null;
+    seq: bigint | null;
+  };
   receipts: { receipt: string; root: string; position: bigint; leaf: string };
   standings: { owner: string; standing: string };
   miners: { miner: string; public_key: string; owner: string; first_seen_at: bigint; last_seen_at: bigint };
@@ -91,6 +99,55 @@ export interface Tables {
   };
   party_commands: { key: string; input_hash: string; reply: string; at: bigint };
   party_turn: { id: bigint };
+  held_tasks: {
+    task: string;
+    at: bigint;
+    domain: string;
+    model: string;
+    revenue: bigint;
+    foundation: bigint;
+    processor: bigint;
+    creator: bigint;
+    emission: bigint;
+    burn: bigint;
+    vwu: bigint;
+    unpaid: bigint;
+    parts: bigint;
+    claims: string;
+  };
+  held_pay: { owner: string; seq: bigint; task: string; at: bigint; amount: bigint; accepted: bigint };
+  held_owners: { owner: string; accepted: bigint; next_seq: bigint; refuted_at: bigint; frozen: bigint };
+  tallies: {
+    epoch: bigint;
+    domain: string;
+    model: string;
+    kind: string;
+    party: string;
+    billions: bigint;
+    units: bigint;
+  };
+  epochs: {
+    epoch: bigint;
+    state: string;
+    opened_at: bigint;
+    fenced_at: bigint | null;
+    digest: string | null;
+    approved_by: string | null;
+    approved_at: bigint | null;
+    closing_at: bigint | null;
+    closed_at: bigint | null;
+    plan: string | null;
+    memory: string | null;
+    receipts_root: string | null;
+    receipts_size: bigint | null;
+    receipts_signature: string | null;
+  };
+  fences: { epoch: bigint; hub: string; seq: bigint; hash: string };
+  epoch_transfers: { epoch: bigint; position: bigint; id: string; transfer: string };
+  payout_addresses: { account: string; address: string; proof: string; at: bigint };
+  payout_leaves: { asset: string; address: string; epoch: bigint; cumulative: string };
+  payout_roots: { epoch: bigint; asset: string; root: string; size: bigint; total: string; rail: string };
+  payout_claims: { reference: string; asset: string; address: string; cumulative: string; at: bigint };
 }
 
 export type TableName = keyof Tables;

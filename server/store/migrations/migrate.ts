@@ -5,12 +5,14 @@ import { StoreError } from "../store.ts";
 import type { Tables } from "../tables.ts";
 import { initial } from "./0001-initial.ts";
 import { cases } from "./0002-cases.ts";
+import { settlement } from "./0004-settlement.ts";
 import { parties } from "./0005-parties.ts";
 
 /** Forward only: a migration that was published is never changed, and none is taken back. */
 const migrations: Record<string, (kind: EngineKind) => Migration> = {
   "0001-initial": initial,
   "0002-cases": () => cases,
+  "0004-settlement": () => settlement,
   "0005-parties": () => parties,
 };
 
