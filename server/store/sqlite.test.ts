@@ -8,6 +8,7 @@ import { describeCases } from "./cases.suite.ts";
 import { describeDurability } from "./durability.suite.ts";
 import { openStore } from "./open.ts";
 import { describeParties } from "./parties.suite.ts";
+import { describeSettlement } from "./settlement.suite.ts";
 import { describeStore, type Place } from "./store.suite.ts";
 import type { StoreConfig } from "./store.ts";
 import { Traffic } from "./traffic.ts";
@@ -34,6 +35,7 @@ describe("the store on SQLite", () => {
   describeStore(makePlace);
   describeDurability(makePlace);
   describeCases(makePlace);
+  describeSettlement(makePlace);
   describeParties(makePlace, ["one"]);
 });
 

@@ -1,0 +1,243 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { AccountId, ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
+import { type Rng, seededRng } from "../../shared/random.ts";
+import type { Millis } from "../../shared/time.ts";
+import { accounts } from "../economy/accounts.ts";
+import { defaultEmissionRule } from "../economy/emission.ts";
+import { type EpochInput, firstMemory, planEpoch } from "../economy/epoch.ts";
+import { type EpochTally, emptyTally } from "../economy/epoch-tally.ts";
+import type { HeldTask } from "../economy/held-task.ts";
+import { hex, legsOf, type Transfer } from "../economy/ledger.ts";
+import { seedMarket, WINDOW_MS } from "../economy/market.ts";
+import { CLEAN_MS, Maturation } from "../economy/maturation.ts";
+import { ownRoyalty } from "../economy/royalty.ts";
+import type { HeldChange } from "./held-changes.ts";
+import { openStore } from "./open.ts";
+import { sha256 } from "./sha256.ts";
+import type { Place } from "./store.suite.ts";
+import type { Store } from "./store.ts";
+
+/** What matures out of the database is what the pure functions say, on any database. */
+const UNIT = 1_000_000_000n;
+const WEEK = 7 * 86_400_000;
+const owners = ["own_ann", "own_bob", "own_cid"] as OwnerId[];
+const models = ["one@1", "two@1"] as ModelKey[];
+
+export function describeSettlement(makePlace: () => Promise<Place>): void {
+  describe("settlement", () => {
+    let place: Place;
+    let store: Store;
+    beforeEach(async () => {
+      place = await makePlace();
+      store = await openStore(place.config("one"));
+      await store.migrate();
+    });
+    afterEach(async () => {
+      await store.close();
+      await place.remove();
+    });
+
+    const matureAll = async (
+      now: Millis,
+      bonds = new Map<OwnerId, (held: bigint) => bigint>(),
+    ): Promise<Transfer[]> => {
+      const transfers: Transfer[] = [];
+      for (let after: string | null = ""; after !== null; ) {
+        const step: { transfers: Transfer[]; after: string | null } = await store.settlement.mature({
+          now,
+          after,
+          bonds,
+        });
+        transfers.push(...step.transfers);
+        after = step.after;
+      }
+      return transfers;
+    };
+
+    it.each([1, 2, 3, 4, 5, 6])("matures as economy/maturation.ts does, life %i", { timeout: 60_000 }, async (seed) => {
+      const rng = seededRng(seed);
+      const pure = new Maturation();
+      const tally = emptyTally();
+      const life = new Life(rng);
+      let now = 1;
+      for (let step = 0; step < 40; step++) {
+        now += Math.floor(rng.next() * rng.next() * CLEAN_MS * 0.7);
+        const { changes, transfers } = life.changes(now);
+        const [owner] = owners.slice(step % 3) as [OwnerId];
+        if (step % 7 === 0)
+          changes.unshift({ kind: "forfeited", owner, amount: pure.held(owner) / 5n, by: `c_${step}` });
+        for (const change of changes) applyPure(pure, change);
+        await store.commit({ transfers, held: changes });
+        if (step % 3 > 0) continue;
+        const bond = BigInt(Math.floor(rng.next() * 3_000));
+        const bonded = owners[step % 5];
+        const due = pure.mature(now, (owner) => (owner === bonded ? bond : 0n), tally);
+        const matured = await matureAll(now, new Map(bonded ? [[bonded, () => bond]] : []));
+        expect(gainsOf(matured)).toEqual(gainsOf(due));
+        const { tally: stored } = await store.settlement.tally(1);
+        expect(planOf(stored)).toEqual(planOf(tally));
+        expect(shown(stored)).toEqual(shown(tally));
+      }
+      expect(tally.models.size).toBeGreaterThan(0);
+      expect(await store.integrityCheck()).toEqual([]);
+    });
+
+    it("matures more than a step takes, and lets nobody wait behind another", { timeout: 60_000 }, async () => {
+      const held = Array.from({ length: 1_300 }, (_, i) => task(i + 1, owners[i < 1_200 ? 0 : 1] as OwnerId, 1));
+      await store.commit({ transfers: [fund(held)], held: held.map((one) => ({ kind: "settled", held: one })) });
+      const matured = await matureAll(1 + CLEAN_MS);
+      expect(matured).toHaveLength(4);
+      expect((await store.account(accounts.miner(owners[0] as OwnerId)))?.balance).toBe(1_200n * 500n);
+      expect((await store.account(accounts.miner(owners[1] as OwnerId)))?.balance).toBe(100n * 500n);
+      expect((await store.settlement.tally(1)).tally.models.get(models[0] as ModelKey)?.revenue).toBe(1_300n * 1_000n);
+      expect(await matureAll(1 + 2 * CLEAN_MS)).toEqual([]);
+    });
+
+    it("counts in the next epoch what matures behind the fence, and in this one when the fence moves", async () => {
+      const revenue = async (epoch: number) =>
+        (await store.settlement.tally(epoch)).tally.domains.get("commons")?.revenue ?? 0n;
+      const settled = (n: number, at: Millis) => {
+        const held = task(n, owners[0] as OwnerId, at);
+        return store.commit({ transfers: [fund([held])], held: [{ kind: "settled", held }] });
+      };
+      await settled(1, 1);
+      await matureAll(1 + CLEAN_MS);
+      await store.settlement.fence(1, 1 + CLEAN_MS);
+      await settled(2, 2);
+      await matureAll(2 + CLEAN_MS);
+      expect([await revenue(1), await revenue(2)]).toEqual([1_000n, 1_000n]);
+      expect(await store.settlement.fences(1)).toMatchObject([{ hub: "one", seq: 2n }]);
+      await store.settlement.fence(1, 2 + CLEAN_MS);
+      expect([await revenue(1), await revenue(2)]).toEqual([2_000n, 0n]);
+      expect(await store.settlement.fences(1)).toMatchObject([{ hub: "one", seq: 4n }]);
+      expect(await store.settlement.running()).toMatchObject({ epoch: 2, state: "open", openedAt: 2 + CLEAN_MS });
+    });
+
+    it("keeps what is frozen, and lets it go when the case ends", async () => {
+      const [ann] = owners as [OwnerId];
+      const held = task(1, ann, 1);
+      await store.commit({
+        transfers: [fund([held])],
+        held: [
+          { kind: "settled", held },
+          { kind: "frozen", owner: ann },
+        ],
+      });
+      expect(await matureAll(1 + 2 * CLEAN_MS)).toEqual([]);
+      await store.commit({ held: [{ kind: "thawed", owner: ann }] });
+      expect(await matureAll(2 + 2 * CLEAN_MS)).toHaveLength(1);
+    });
+  });
+}
+
+function applyPure(pure: Maturation, change: HeldChange): void {
+  if (change.kind === "settled") pure.settled(change.held);
+  else if (change.kind === "overturned") pure.overturned(change.task);
+  else if (change.kind === "refuted") pure.refuted(change.owner, change.at);
+  else if (change.kind === "frozen") pure.freeze(change.owner);
+  else if (change.kind === "thawed") pure.thaw(change.owner);
+  else if (change.kind === "expelled") pure.expelled(change.owner);
+  else pure.forfeited(change.owner, change.amount, (id) => hex(sha256(`${change.by}:${id}`)));
+}
+
+/** Seeded changes, and what puts the money where they say it is. */
+class Life {
+  readonly #rng: Rng;
+  readonly #open: HeldTask[] = [];
+  #tasks = 0;
+
+  constructor(rng: Rng) {
+    this.#rng = rng;
+  }
+
+  changes(now: Millis): { changes: HeldChange[]; transfers: Transfer[] } {
+    const draw = (most: number) => Math.floor(this.#rng.next() * most);
+    const owner = owners[draw(3)] as OwnerId;
+    const held = Array.from({ length: draw(30) }, () => {
+      const one = task(
+        ++this.#tasks,
+        owners[draw(3)] as OwnerId,
+        now,
+        draw(3) > 0 ? (owners[draw(3)] as OwnerId) : null,
+      );
+      return { ...one, model: models[draw(2)] as ModelKey };
+    });
+    const changes: HeldChange[] = held.map((one) => ({ kind: "settled", held: one }));
+    this.#open.push(...held);
+    const what = draw(8);
+    const [gone] = what === 0 ? this.#open.splice(draw(this.#open.length), 1) : [];
+    if (gone) changes.push({ kind: "overturned", task: gone.task }, { kind: "refuted", owner, at: now });
+    if (what === 1) changes.push({ kind: "frozen", owner });
+    if (what === 2 || what === 3) changes.push({ kind: "thawed", owner });
+    if (what === 4 && draw(3) === 0) changes.push({ kind: "expelled", owner });
+    return { changes, transfers: held.length > 0 ? [fund(held)] : [] };
+  }
+}
+
+function task(n: number, owner: OwnerId, at: Millis, checker: OwnerId | null = null): HeldTask {
+  const price = 1_000n + (checker ? 7n : 0n);
+  const checks = checker ? [{ owner: checker, vwu: 3n * UNIT * UNIT }] : [];
+  return {
+    task: `t_${n}` as TaskId,
+    at,
+    domain: "commons",
+    model: models[0] as ModelKey,
+    revenue: price,
+    foundation: 10n,
+    processor: 30n,
+    creator: 200n,
+    emission: 20n,
+    burn: 10n,
+    vwu: 7n * UNIT * UNIT,
+    pay: [
+      { owner, amount: 500n, vwu: 5n * UNIT * UNIT },
+      ...(checker ? [{ owner: checker, amount: 3n, vwu: 0n }] : []),
+    ],
+    checks,
+  };
+}
+
+function fund(held: readonly HeldTask[]): Transfer {
+  const gains = new Map<AccountId, bigint>();
+  for (const { pay } of held)
+    for (const { owner, amount } of pay) {
+      gains.set(accounts.minerHeld(owner), (gains.get(accounts.minerHeld(owner)) ?? 0n) + amount);
+      gains.set(accounts.issuer, (gains.get(accounts.issuer) ?? 0n) - amount);
+    }
+  return { id: `fund:${held[0]?.task}`, kind: "grant", at: 1, task: null, legs: legsOf(gains) };
+}
+
+const gainsOf = (transfers: readonly Transfer[]): Map<AccountId, bigint> => {
+  const gains = new Map<AccountId, bigint>();
+  for (const { account, amount } of transfers.flatMap(({ legs }) => legs))
+    gains.set(account, (gains.get(account) ?? 0n) + amount);
+  return new Map([...gains].sort(([a], [b]) => (a < b ? -1 : 1)));
+};
+
+const shown = (tally: EpochTally): unknown => {
+  const plain = [...tally.models].map(([model, { work, checks, ...rest }]) => {
+    const sorted = (of: Map<AccountId, bigint>) => [...of].sort(([a], [b]) => (a < b ? -1 : 1));
+    return [model, { ...rest, work: sorted(work), checks: sorted(checks) }] as const;
+  });
+  return [[...tally.domains], plain.sort(([a], [b]) => (a < b ? -1 : 1))];
+};
+
+const planOf = (tally: EpochTally): unknown => {
+  const shares = { owner: 0, miners: 7_000, stakers: 1_500, validators: 1_500, availability: 0 };
+  const domain = { shares, listed: false, offset: false, stakes: new Map(), targetStake: 0n, availability: new Map() };
+  const input: EpochInput = {
+    epoch: 1,
+    at: 2 * WINDOW_MS,
+    epochMs: WEEK,
+    tally,
+    domains: new Map([["commons", domain]]),
+    royalties: new Map(models.map((model) => [model, ownRoyalty("vic", 2_000)])),
+    market: seedMarket(50_000n * UNIT, 1_000_000n * UNIT, 0),
+    slippagePpm: 10_000n,
+    rule: defaultEmissionRule,
+    supply: 100_000_000n * UNIT,
+    previous: firstMemory,
+  };
+  const { digest, minted, memory } = planEpoch(input, sha256);
+  return { digest, minted, memory };
+};
