@@ -1,10 +1,21 @@
 import { limits } from "./limits.ts";
-import { gatesOpen, jobsOf, type MinerEffect, type MinerEvent, type MinerSession, statusOf } from "./miner-state.ts";
+import {
+  gatesOpen,
+  type Job,
+  jobsOf,
+  type MinerEffect,
+  type MinerEvent,
+  type MinerSession,
+  type Run,
+  statusOf,
+} from "./miner-state.ts";
 import type { MinerFault } from "./protocol.ts";
 import type { Millis } from "./time.ts";
 
 /** The way of a job through a miner; miner-session.ts tells it at its head. */
 export const ABORT_GRACE_MS = 250;
+/** A text is interrupted between two tokens or chunks of a prompt; its worker, which goes on with others, ends after this. */
+export const INTERRUPT_GRACE_MS = 15_000;
 /** A half-open link is noticed by Socket.IO's ping within 25 + 20 s; until then a sent result may not have arrived. */
 export const RESEND_MS = 45_000;
 const RESEND_COUNT = 64;
@@ -12,7 +23,7 @@ const RESEND_COUNT = 64;
 export function assigned(
   session: MinerSession,
   model: string,
-  items: readonly { assignment: string; leaseMs: number }[],
+  items: (MinerEvent & { kind: "assigned" })["items"],
   at: Millis,
   effects: MinerEffect[],
 ): void {
@@ -27,21 +38,56 @@ export function assigned(
     return fail(session, ids, "paused", statusOf(session).reason ?? "paused", effects);
   }
   if (!session.ready.has(model)) return fail(session, ids, "load-failed", `${model} is not prepared here`, effects);
-  for (const { assignment, leaseMs } of fresh) {
-    session.waiting.push({ assignment, model, leaseEndsAt: at + leaseMs });
+  for (const { assignment, leaseMs, mode = "run" } of fresh) {
+    session.waiting.push({ assignment, model, mode, leaseMs, leaseEndsAt: at + leaseMs });
   }
 }
 
+/**
+ * Slots count runs of tensors. The texts of a model share one worker, which makes several at hardly more than the price of
+ * one, so they take no slot and are as many as the model allows. Each kind keeps its order of arrival.
+ */
 export function startRuns(session: MinerSession, at: Millis, effects: MinerEffect[]): void {
   if (!gatesOpen(session) || at < session.idleUntil) return;
-  for (let next = session.waiting[0]; next && session.runs.size < session.slots; next = session.waiting[0]) {
-    const { model } = next;
-    const together = session.ready.get(model)?.together ?? 1;
-    const jobs = session.waiting.filter((job) => job.model === model).slice(0, together);
-    session.waiting = session.waiting.filter((job) => !jobs.includes(job));
+  for (let jobs = nextRun(session); jobs; jobs = nextRun(session)) {
+    const [{ model, mode }] = jobs;
+    session.waiting = session.waiting.filter((job) => !jobs?.includes(job));
     const run = ++session.runCount;
     session.runs.set(run, { model, jobs, voided: new Set(), startedAt: at, abortAt: null });
-    effects.push({ kind: "run", run, model, assignments: jobs.map((job) => job.assignment) });
+    effects.push({ kind: "run", run, model, mode, assignments: jobs.map((job) => job.assignment) });
+  }
+}
+
+function nextRun(session: MinerSession): [Job, ...Job[]] | null {
+  const first = session.waiting.find((job) => mayStart(session, job));
+  if (!first) return null;
+  if (isText(first)) return [first];
+  const together = session.ready.get(first.model)?.together ?? 1;
+  const others = session.waiting.filter((job) => job !== first && job.model === first.model && !isText(job));
+  return [first, ...others.slice(0, together - 1)];
+}
+
+const isText = ({ mode }: Job): boolean => mode !== "run";
+const isTextRun = ({ jobs }: Run): boolean => jobs.some(isText);
+
+function mayStart(session: MinerSession, job: Job): boolean {
+  const runs = [...session.runs.values()];
+  if (!isText(job)) return runs.filter((run) => !isTextRun(run)).length < session.slots;
+  const texts = Math.max(1, session.ready.get(job.model)?.texts ?? 1);
+  return runs.filter((run) => isTextRun(run) && run.model === job.model).length < texts;
+}
+
+/** Whether a waiting job would start if the duty cycle let it. */
+export const couldStart = (session: MinerSession): boolean => session.waiting.some((job) => mayStart(session, job));
+
+/** The hub counts a generation's lease from its last tokens. */
+export function generated(session: MinerSession, id: number, at: Millis, effects: MinerEffect[]): void {
+  const run = session.runs.get(id);
+  if (session.link.at !== "up" || !run) return;
+  for (const job of run.jobs) {
+    if (run.voided.has(job.assignment)) continue;
+    job.leaseEndsAt = at + job.leaseMs;
+    effects.push({ kind: "send-tokens", assignment: job.assignment, again: false });
   }
 }
 
@@ -105,13 +151,13 @@ export function drop(
   session.waiting = session.waiting.filter((job) => !unwanted(job.assignment));
   session.outbox = session.outbox.filter((assignment) => !unwanted(assignment));
   for (const assignment of forgotten) session.sent.delete(assignment);
-  for (const run of session.runs.values()) {
+  for (const [id, run] of session.runs) {
     for (const { assignment } of run.jobs) {
       if (!unwanted(assignment) || run.voided.has(assignment)) continue;
       run.voided.add(assignment);
       forgotten.push(assignment);
     }
-    if (run.voided.size === run.jobs.length) run.abortAt ??= at + ABORT_GRACE_MS;
+    if (run.voided.size === run.jobs.length) endSoon(id, run, at, effects);
   }
   if (forgotten.length > 0) effects.push({ kind: "forget", assignments: forgotten });
 }
@@ -123,12 +169,20 @@ export function handBack(session: MinerSession, at: Millis, reason: string, effe
     effects.push({ kind: "stop-preparing", model: session.toPrepare[0] as string });
   }
   failWaiting(session, reason, effects);
-  for (const run of session.runs.values()) {
+  for (const [id, run] of session.runs) {
     const open = run.jobs.map((job) => job.assignment).filter((assignment) => !run.voided.has(assignment));
     fail(session, open, "paused", reason, effects);
     for (const assignment of open) run.voided.add(assignment);
-    run.abortAt ??= at + ABORT_GRACE_MS;
+    endSoon(id, run, at, effects);
   }
+}
+
+/** Nobody wants the run any more: a text is told to stop; tensors most often end by themselves. */
+function endSoon(id: number, run: Run, at: Millis, effects: MinerEffect[]): void {
+  if (run.abortAt !== null) return;
+  const text = isTextRun(run);
+  run.abortAt = at + (text ? INTERRUPT_GRACE_MS : ABORT_GRACE_MS);
+  if (text) effects.push({ kind: "interrupt", run: id });
 }
 
 export function failWaiting(session: MinerSession, reason: string, effects: MinerEffect[]): void {

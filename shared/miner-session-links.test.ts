@@ -5,6 +5,7 @@ import { limits } from "./limits.ts";
 import { ABORT_GRACE_MS, RESEND_MS } from "./miner-jobs.ts";
 import { gatesOpen, type MinerEffect, type MinerEvent } from "./miner-state.ts";
 
+import type { AssignmentMode } from "./protocol.ts";
 import { ofKind, readyMiner, testMiner, type Unsent } from "./test-miner.ts";
 
 describe("coming back after a lost link", () => {
@@ -42,7 +43,7 @@ describe("any interleaving", () => {
       .map((kind) => ({ kind })),
     fc.record({ kind: fc.constantFrom("wait", "assign", "end", "fail", "cancel", "prepare"), n: number }),
     fc.record({ kind: fc.constant("wait"), n: number }),
-    fc.record({ kind: fc.constantFrom("governed", "prepared", "refuse"), n: number }),
+    fc.record({ kind: fc.constantFrom("governed", "prepared", "refuse", "generated"), n: number }),
   ) as fc.Arbitrary<{ kind: string; n?: number }>;
 
   /** The other side: holds tensors by assignment, obeys effects, and checks them. */
@@ -53,6 +54,9 @@ describe("any interleaving", () => {
     const runs = new Map<number, string[]>();
     let last = { seq: 0, signed: 0, answered: new Set<string>() };
     let assignments = 0;
+    let texts = 3;
+    const busy = (mode: AssignmentMode) =>
+      [...session.runs.values()].filter(({ jobs }) => jobs.some((job) => job.mode === mode)).length;
     let unsignedSince: number | null = null;
 
     const obey = (effects: MinerEffect[]) => {
@@ -62,7 +66,16 @@ describe("any interleaving", () => {
             expect(gatesOpen(session)).toBe(true);
             expect(effect.assignments.every((assignment) => held.has(assignment))).toBe(true);
             runs.set(effect.run, effect.assignments);
-            expect(runs.size).toBeLessThanOrEqual(session.slots);
+            if (effect.mode !== "run") expect(effect.assignments).toHaveLength(1);
+            expect(busy("run")).toBeLessThanOrEqual(session.slots);
+            expect(busy("generate")).toBeLessThanOrEqual(Math.max(1, texts));
+            break;
+          case "send-tokens":
+            expect(session.link.at).toBe("up");
+            expect(held.has(effect.assignment)).toBe(true);
+            break;
+          case "interrupt":
+            expect(runs.has(effect.run)).toBe(true);
             break;
           case "abort":
             expect(runs.delete(effect.run)).toBe(true);
@@ -137,7 +150,8 @@ describe("any interleaving", () => {
         case "assign": {
           const ids = Array.from({ length: (n % 4) + 1 }, () => `a_${++assignments}`);
           for (const id of ids) held.add(id);
-          const items = ids.map((assignment) => ({ assignment, leaseMs: 100 + n * 100 }));
+          const mode = n % 3 === 0 ? ("generate" as const) : undefined;
+          const items = ids.map((assignment) => ({ assignment, leaseMs: 100 + n * 100, mode }));
           return send({ kind: "assigned", model: n % 5 === 0 ? "unknown@1" : "digits@1", items });
         }
         case "end":
@@ -155,7 +169,11 @@ describe("any interleaving", () => {
         case "prepare":
           return send({ kind: "prepare", model: "digits@1" });
         case "prepared":
-          return send({ kind: "prepared", model: "digits@1", together: (n % 3) + 1 });
+          // The world is that of one model; how many texts it makes changes only while none is under way.
+          if (busy("generate") === 0) texts = n % 4;
+          return send({ kind: "prepared", model: "digits@1", together: (n % 3) + 1, texts });
+        case "generated":
+          return send({ kind: "generated", run: [...runs.keys()][n % Math.max(1, runs.size)] ?? n });
         case "governed":
           return send({ kind: "governed", run: n % 3 > 0, why: "held back", duty: 0.1 + (n % 10) / 11 });
         case "refuse":

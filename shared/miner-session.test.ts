@@ -149,10 +149,12 @@ describe("preparing", () => {
 describe("working", () => {
   it("runs what is assigned and numbers the results", () => {
     const miner = readyMiner();
-    expect(miner.assign(["a_1", "a_2"])).toEqual([{ kind: "run", run: 1, model: "digits@1", assignments: ["a_1"] }]);
+    expect(miner.assign(["a_1", "a_2"])).toEqual([
+      { kind: "run", run: 1, mode: "run", model: "digits@1", assignments: ["a_1"] },
+    ]);
     expect(minerStateOf(miner.session)).toBe("working");
     expect(miner.send({ kind: "ran", run: 1, done: ["a_1"], failed: [] })).toEqual([
-      { kind: "run", run: 2, model: "digits@1", assignments: ["a_2"] },
+      { kind: "run", run: 2, mode: "run", model: "digits@1", assignments: ["a_2"] },
       { kind: "send", results: [{ assignment: "a_1", seq: 1 }] },
     ]);
     const effects = miner.send({ kind: "ran", run: 2, done: ["a_2"], failed: [] });

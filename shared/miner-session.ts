@@ -2,10 +2,12 @@ import type { TabgridError } from "./errors.ts";
 import { limits } from "./limits.ts";
 import {
   assigned,
+  couldStart,
   drop,
   expire,
   fail,
   failWaiting,
+  generated,
   handBack,
   RESEND_MS,
   ran,
@@ -41,7 +43,8 @@ import type { Millis } from "./time.ts";
  *
  * A job is waiting → in a run → finished (sent, or in the outbox while the link is not up) | failed. A run whose jobs
  * are all void (cancelled, handed back, lease over) gets ABORT_GRACE_MS to end by itself, which most do, because ending
- * its worker costs loading the model again.
+ * its worker costs loading the model again. A generation sends its tokens while it runs, and each time begins its lease
+ * anew; a void one is interrupted, so that its worker goes on with the others.
  */
 const DIAL_MS = 20_000;
 const RETRY_FIRST_MS = 200;
@@ -116,7 +119,7 @@ function apply(session: MinerSession, event: MinerEvent, rng: Rng, effects: Mine
       return;
     case "prepared":
       if (!endPreparing(session, event.model)) return;
-      session.ready.set(event.model, { together: event.together });
+      session.ready.set(event.model, { together: event.together, texts: event.texts ?? 0 });
       session.unreported.set(event.model, null);
       return;
     case "prepare-failed":
@@ -128,6 +131,8 @@ function apply(session: MinerSession, event: MinerEvent, rng: Rng, effects: Mine
       return assigned(session, event.model, event.items, at, effects);
     case "cancelled":
       return drop(session, new Set(event.assignments), at, effects);
+    case "generated":
+      return generated(session, event.run, at, effects);
     case "ran":
       return ran(session, event, effects);
     case "tick":
@@ -175,8 +180,7 @@ function wakeAt(session: MinerSession): Millis | null {
     if (run.abortAt !== null) times.push(run.abortAt);
     else for (const job of run.jobs) if (!run.voided.has(job.assignment)) times.push(job.leaseEndsAt);
   }
-  if (session.waiting.length > 0 && gatesOpen(session) && session.runs.size < session.slots)
-    times.push(session.idleUntil);
+  if (gatesOpen(session) && couldStart(session)) times.push(session.idleUntil);
   for (const sentAt of session.sent.values()) {
     times.push(sentAt + RESEND_MS);
     break; // oldest first
@@ -206,6 +210,13 @@ function welcome(session: MinerSession, id: string, keep: readonly string[], at:
   if (finished.length > 0) effects.push({ kind: "forget", assignments: finished });
   const missing = [...kept].filter((assignment) => !known.has(assignment));
   fail(session, missing, "paused", "the miner no longer has this assignment", effects);
+  for (const { jobs, voided } of session.runs.values()) {
+    for (const { assignment, mode } of jobs) {
+      if (mode === "generate" && !voided.has(assignment)) {
+        effects.push({ kind: "send-tokens", assignment, again: true });
+      }
+    }
+  }
 }
 
 function linkLost(session: MinerSession, at: Millis, leastMs: number, rng: Rng): void {

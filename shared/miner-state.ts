@@ -1,5 +1,6 @@
 import type { TabgridError } from "./errors.ts";
-import type { MinerFault, MinerStatus } from "./protocol.ts";
+import { limits } from "./limits.ts";
+import type { AssignmentMode, MinerFault, MinerStatus } from "./protocol.ts";
 import { assert } from "./result.ts";
 import type { Millis } from "./time.ts";
 
@@ -9,14 +10,18 @@ export type Link =
   | { at: "dialling" | "greeting"; deadline: Millis }
   | { at: "up"; session: string; since: Millis };
 
-interface Job {
+export interface Job {
   assignment: string;
   model: string;
+  mode: AssignmentMode;
+  leaseMs: number;
+  /** Of a generation, each message of tokens begins the lease anew. */
   leaseEndsAt: Millis;
 }
 
-interface Run {
+export interface Run {
   model: string;
+  /** Several only where they are stacked: a generation or a score is a run of its own. */
   jobs: Job[];
   /** Assignments of this run whose result nobody wants any more. */
   voided: Set<string>;
@@ -34,8 +39,8 @@ export interface MinerSession {
   slots: number;
   link: Link;
   attempt: number;
-  /** Prepared models, and how many items of each may run together. */
-  ready: Map<string, { together: number }>;
+  /** Prepared models, how many items of each may be stacked into a run, and how many texts it makes at once (else 0). */
+  ready: Map<string, { together: number; texts: number }>;
   /** In the order of arrival; the first is being prepared if `preparing`. */
   toPrepare: string[];
   preparing: boolean;
@@ -66,11 +71,20 @@ export type MinerEvent = { at: Millis } & (
   | { kind: "welcomed"; session: string; keep: readonly string[] }
   | { kind: "refused"; assignment: string | null; error: TabgridError }
   | { kind: "prepare"; model: string }
-  /** `together`: how many items may be stacked into one run; 1 unless the model's rows are independent. */
-  | { kind: "prepared"; model: string; together: number }
+  /**
+   * `together`: how many items may be stacked into one run; 1 unless the model's rows are independent. `texts`, of text
+   * models: how many generations and scores its one worker goes on with at once.
+   */
+  | { kind: "prepared"; model: string; together: number; texts?: number }
   | { kind: "prepare-failed"; model: string; fault: MinerFault; message: string }
-  | { kind: "assigned"; model: string; items: readonly { assignment: string; leaseMs: number }[] }
+  | {
+      kind: "assigned";
+      model: string;
+      items: readonly { assignment: string; leaseMs: number; mode?: AssignmentMode | undefined }[];
+    }
   | { kind: "cancelled"; assignments: readonly string[] }
+  /** Tokens of a running generation are at hand. */
+  | { kind: "generated"; run: number }
   /** A run is over, for each of its assignments one way or the other. */
   | { kind: "ran"; run: number; done: readonly string[]; failed: readonly RunFailure[] }
 );
@@ -91,7 +105,11 @@ export type MinerEffect =
   | { kind: "stop-preparing"; model: string }
   | { kind: "report-prepared"; model: string }
   | { kind: "report-unprepared"; model: string; fault: MinerFault; message: string }
-  | { kind: "run"; run: number; model: string; assignments: string[] }
+  | { kind: "run"; run: number; model: string; mode: AssignmentMode; assignments: string[] }
+  /** The tokens that were not sent yet; `again`: all of them, as the messages of another link may not have arrived. */
+  | { kind: "send-tokens"; assignment: string; again: boolean }
+  /** End a generation or a score between two of its tokens; `ran` follows. */
+  | { kind: "interrupt"; run: number }
   /** End the run's worker; no `ran` follows. */
   | { kind: "abort"; run: number }
   | { kind: "send"; results: { assignment: string; seq: number }[] }
@@ -171,9 +189,10 @@ export function statusOf(session: MinerSession): MinerStatus {
       : session.governor.run
         ? undefined
         : (session.governor.why ?? "held back");
+  const texts = Math.max(...[...session.ready.values()].map((model) => model.texts), 0);
   const status: MinerStatus = {
     accepting: gatesOpen(session) && !session.draining,
-    slots: session.slots,
+    slots: Math.min(limits.slotsMax, Math.max(session.slots, texts)),
     resident: [...session.ready.keys()].sort().slice(0, 64),
   };
   if (reason !== undefined) status.reason = reason.slice(0, 100);
@@ -188,4 +207,7 @@ export function assertMinerInvariants(session: MinerSession): void {
   assert(session.phase === "running" || all.length === 0, "nothing is at hand unless running");
   assert(!session.preparing || gatesOpen(session), "preparation goes on only with open gates");
   assert(session.draining || gatesOpen(session) || session.waiting.length === 0, "nothing waits behind a closed gate");
+  for (const { jobs } of session.runs.values()) {
+    assert(jobs.length === 1 || jobs.every(({ mode }) => mode === "run"), "a text is a run of its own");
+  }
 }

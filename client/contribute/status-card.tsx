@@ -2,7 +2,7 @@ import { Button } from "@mantine/core";
 import type { MinerView } from "../miner/contract.ts";
 import { durationText } from "../ui/quantity-text.ts";
 import { useNow } from "../ui/use-now.ts";
-import { controlsOf, statusOf, suggestsDemo } from "./status-text.ts";
+import { controlsOf, statusOf, suggestsDemo, textProgress } from "./status-text.ts";
 import type { MinerPage } from "./use-miner.ts";
 import { WorkGrid } from "./work-grid.tsx";
 
@@ -80,6 +80,7 @@ function CurrentTasks({ view }: { view: MinerView }) {
         <li key={task.assignment}>
           <span className="mono">{task.model}</span>
           <span className="muted mono task-id">{task.assignment}</span>
+          {task.text ? <span data-testid="text-progress">{textProgress(task.text)}</span> : null}
           <span className="muted">{durationText(Math.max(0, now - task.sinceMs))}</span>
         </li>
       ))}

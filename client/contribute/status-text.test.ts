@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { MinerState } from "../miner/contract.ts";
-import { controlsOf, hubText, isLocalHub, statusOf, suggestsDemo } from "./status-text.ts";
+import { controlsOf, hubText, isLocalHub, statusOf, suggestsDemo, textProgress } from "./status-text.ts";
 import { views } from "./story/views.ts";
 
 const ready = views.ready as NonNullable<(typeof views)[string]>;
@@ -37,6 +37,16 @@ test("what the hub badge says", () => {
   expect(said("connecting", false, 3, 3200)).toBe("Reconnecting to the hub: attempt 3, next in 4 s");
   expect(said("connecting", false, 3, null)).toBe("Reconnecting to the hub: attempt 3");
   expect(said("elsewhere", false, 0, null)).toBe("Not connected");
+});
+
+test.each([
+  [0, null, "reading the prompt"],
+  [1, null, "1 token"],
+  [128, 45.43, "128 tokens, 45 per second"],
+  [2048, 1234.5, "2,048 tokens, 1,200 per second"],
+  [3, 0.4567, "3 tokens, 0.46 per second"],
+])("%s tokens at %s a second: %s", (tokens, tokensPerSecond, said) => {
+  expect(textProgress({ tokens, tokensPerSecond })).toBe(said);
 });
 
 test.each([

@@ -1,5 +1,6 @@
 import type { MinerState, MinerView } from "../miner/contract.ts";
 import type { Tone } from "../ui/badge.tsx";
+import { countText } from "../ui/quantity-text.ts";
 
 interface Status {
   /** One or two words, the headline of the page. */
@@ -84,6 +85,13 @@ export function hubText({ state, hub }: Pick<MinerView, "state" | "hub">): strin
   if (hub.attempt === 0) return "Connecting to the hub";
   const retry = hub.retryInMs === null ? "" : `, next in ${Math.ceil(hub.retryInMs / 1000)} s`;
   return `Reconnecting to the hub: attempt ${hub.attempt}${retry}`;
+}
+
+/** A text in the making: "128 tokens, 45 per second". */
+export function textProgress({ tokens, tokensPerSecond }: NonNullable<MinerView["current"][number]["text"]>): string {
+  if (tokens === 0) return "reading the prompt";
+  const rate = tokensPerSecond === null ? "" : `, ${countText(Number(tokensPerSecond.toPrecision(2)))} per second`;
+  return `${countText(tokens)} ${tokens === 1 ? "token" : "tokens"}${rate}`;
 }
 
 const loopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;

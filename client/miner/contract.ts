@@ -97,7 +97,13 @@ export interface MinerView {
   /** Why WebGPU is not used, with the remedy; null where it is. */
   deviceNote: string | null;
   models: ModelView[];
-  current: { assignment: string; model: string; sinceMs: number }[];
+  current: {
+    assignment: string;
+    model: string;
+    sinceMs: number;
+    /** Of a text in the making: its tokens so far, and how fast they come (null until there are two). */
+    text: { tokens: number; tokensPerSecond: number | null } | null;
+  }[];
   completed: number;
   failed: number;
   /** Paid, of those told since the page was opened. */

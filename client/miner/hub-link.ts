@@ -13,6 +13,7 @@ import { inlineBytesOf, toWireTensors } from "./blobs.ts";
 import { dialHub, type HubHandlers, type HubSocket } from "./hub-socket.ts";
 import { answerChallenge, type Identity } from "./identity.ts";
 import { createSeal, type Seal } from "./seal.ts";
+import type { TokenChunk } from "./token-stream.ts";
 import { Witnessing } from "./witnessing.ts";
 
 /** Answered here: no decision of the miner's is in it. */
@@ -125,6 +126,15 @@ export class HubLink {
         bytes += inline;
       }
       if (items.length > 0) this.#socket.send("result", { items });
+    });
+  }
+
+  sendTokens(assignment: string, chunks: readonly TokenChunk[]): void {
+    this.#enqueue(async (seal) => {
+      for (const { hash, ...chunk } of chunks) {
+        const mac = await seal.sealTokens(assignment, chunk.position, hash);
+        this.#socket.send("tokens", { assignment, ...chunk, mac });
+      }
     });
   }
 

@@ -1,3 +1,4 @@
+import { limits } from "../../shared/limits.ts";
 import { stepMiner } from "../../shared/miner-session.ts";
 import { createMinerSession, type MinerEffect, type MinerEvent } from "../../shared/miner-state.ts";
 import type { Assign, HelloAnswer, Prepare, Refused } from "../../shared/protocol.ts";
@@ -225,7 +226,13 @@ export class Miner implements MinerRemote {
         this.#board.refused(effect.model, effect.message);
         return this.#link?.send("prepareFailed", { model: effect.model, fault: effect.fault, message: effect.message });
       case "run":
-        return void this.#run(effect.run, effect.model, effect.assignments);
+        return void this.#run(effect);
+      case "send-tokens": {
+        const chunks = this.#bench.stream(effect.assignment)?.take(effect.again) ?? [];
+        return this.#link?.sendTokens(effect.assignment, chunks);
+      }
+      case "interrupt":
+        return this.#pool?.interrupt(effect.run);
       case "abort":
         this.#bench.abort(effect.run);
         return this.#pool?.abort(effect.run);
@@ -367,7 +374,13 @@ export class Miner implements MinerRemote {
     if (fellBack) {
       this.#showing.deviceNote = `${prepared.value.manifest.title} runs on the processor, not on WebGPU (${fellBack}).`;
     }
-    this.#dispatch({ kind: "prepared", model, together: pooled.rowsTogether });
+    const texts = pooled.request.text ? this.#textsAtOnce(pooled.rowsTogether) : 0;
+    this.#dispatch({ kind: "prepared", model, together: pooled.rowsTogether, texts });
+  }
+
+  /** One worker makes them all, row by row of its runs; a checker does one small thing at a time. */
+  #textsAtOnce(rows: number): number {
+    return this.#settings.role === "validator" ? 1 : Math.min(rows, limits.slotsMax);
   }
 
   #reportPrepared(model: string): void {
@@ -383,10 +396,18 @@ export class Miner implements MinerRemote {
     this.#preparation = null;
   }
 
-  async #run(run: number, model: string, assignments: string[]): Promise<void> {
+  async #run({ run, model, mode, assignments }: MinerEffect & { kind: "run" }): Promise<void> {
     const prepared = this.#prepared.get(model);
-    if (!prepared || !this.#pool) return;
-    const finished = await this.#bench.run(run, assignments, prepared, this.#pool, this.#link?.seal ?? null);
+    const pool = this.#pool;
+    if (!prepared || !pool) return;
+    const seal = this.#link?.seal ?? null;
+    const generated = () => {
+      this.#dispatch({ kind: "generated", run });
+    };
+    const finished =
+      mode === "run"
+        ? await this.#bench.run(run, assignments, prepared, pool, seal)
+        : await this.#bench.text(run, mode, assignments[0] as string, prepared, pool, seal, generated);
     if (!finished) return;
     const { done, failed, computeMs, constant } = finished;
     for (const each of computeMs) this.#board.served(model, each);
@@ -414,7 +435,11 @@ export class Miner implements MinerRemote {
   #publish(): void {
     this.#publishing ??= setTimeout(() => {
       this.#publishing = undefined;
-      this.#listener?.(viewOf(this.#session, this.#showing, now()));
+      const textOf = (assignment: string) => {
+        const stream = this.#bench.stream(assignment);
+        return stream && { tokens: stream.count, tokensPerSecond: stream.tokensPerSecond };
+      };
+      this.#listener?.(viewOf(this.#session, this.#showing, textOf, now()));
     }, VIEW_MS);
   }
 }

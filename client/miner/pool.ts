@@ -1,6 +1,7 @@
+import { proxy, type Remote } from "comlink";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Tensor } from "../../shared/tensor.ts";
-import type { EngineFault, InferenceRemote, LoadRequest, Ran } from "../worker/contract.ts";
+import type { EngineFault, GeneratedPart, InferenceRemote, LoadRequest, Ran } from "../worker/contract.ts";
 import { type SupervisedWorker, superviseWorker, type WorkerLoss } from "./supervised-worker.ts";
 
 /** A model as the pool loads it, as often as it is needed. */
@@ -14,8 +15,9 @@ export interface PooledModel {
 interface Member {
   model: PooledModel;
   worker: SupervisedWorker<InferenceRemote>;
-  /** The run it is at; null while it rests. */
-  run: number | null;
+  loading: Promise<Result<null, EngineFault>>;
+  /** The runs it is at: one, or the texts that a text model makes side by side. */
+  runs: Set<number>;
   usedAt: number;
 }
 
@@ -26,12 +28,15 @@ const RUNTIME_BYTES = 96 * 1024 * 1024;
 const RUN_MS = 600_000;
 
 /**
- * The inference workers: one model each, as many of a model as run at once. A worker that died, hung or reported a fatal
- * fault is ended, and the next run starts another. Workers that rest are ended, longest unused first, when memory is needed.
+ * The inference workers: one model each, as many of a model as run at once. A text model has one worker, which makes several
+ * texts together. A worker that died, hung or reported a fatal fault is ended, and the next run starts another. Workers that
+ * rest are ended, longest unused first, when memory is needed. Each run has a number, which names it for `abort`.
  */
 export class Pool {
   readonly #members = new Set<Member>();
   readonly #memoryBytes: number;
+  /** Runs that were interrupted before they reached their worker. */
+  readonly #interrupted = new Set<number>();
 
   constructor(memoryBytes: number) {
     this.#memoryBytes = memoryBytes;
@@ -39,26 +44,44 @@ export class Pool {
 
   /**
    * Each item's outputs or fault, in order; the error of the whole is that no worker could hold the model or it was lost.
-   * With no items it only loads. `run` names it for `abort`.
+   * With no items it only loads.
    */
-  async run(
+  run(model: PooledModel, items: Tensor[][], run: number): Promise<Result<Result<Ran, EngineFault>[], EngineFault>> {
+    return this.#at(model, run, async (remote, end) => {
+      const results = await remote.run(items, model.rowsTogether);
+      if (results.some((result) => !result.ok && result.error.fatal)) end();
+      return results;
+    });
+  }
+
+  /** shared/text-generation.ts; `onPart` hears the tokens of a generation as they come. */
+  async text(
     model: PooledModel,
-    items: Tensor[][],
+    mode: "generate" | "score",
+    inputs: Tensor[],
+    onPart: (part: GeneratedPart) => void,
     run: number,
-  ): Promise<Result<Result<Ran, EngineFault>[], EngineFault>> {
-    const acquired = await this.#acquire(model, run);
-    if (!acquired.ok) return acquired;
-    const member = acquired.value;
-    const answer = await member.worker.call(RUN_MS, async (remote) => remote.run(items, model.rowsTogether));
-    member.run = null;
-    member.usedAt = performance.now();
-    if (!answer.ok) return err(faultOfLoss(answer.error));
-    if (answer.value.some((result) => !result.ok && result.error.fatal)) this.#end(member);
-    return ok(answer.value);
+  ): Promise<Result<Ran, EngineFault>> {
+    const answer = await this.#at(model, run, async (remote, end) => {
+      const job = String(run);
+      const result =
+        mode === "generate" ? await remote.generate(job, inputs, proxy(onPart)) : await remote.score(job, inputs);
+      if (!result.ok && result.error.fatal) end();
+      return result;
+    });
+    return answer.ok ? answer.value : answer;
+  }
+
+  /** Ends a text between two of its tokens: it resolves with what it has. Its worker goes on with the others. */
+  interrupt(run: number): void {
+    this.#interrupted.add(run);
+    for (const { worker, runs } of this.#members) {
+      if (runs.has(run)) void worker.call(RUN_MS, (remote) => remote.cancel(String(run)));
+    }
   }
 
   abort(run: number): void {
-    for (const member of this.#members) if (member.run === run) this.#end(member);
+    for (const member of this.#members) if (member.runs.has(run)) this.#end(member);
   }
 
   /** Ends the model's workers, for instance to load it differently. */
@@ -70,34 +93,68 @@ export class Pool {
     for (const member of this.#members) this.#end(member);
   }
 
-  async #acquire(model: PooledModel, run: number): Promise<Result<Member, EngineFault>> {
+  async #at<T>(
+    model: PooledModel,
+    run: number,
+    work: (remote: Remote<InferenceRemote>, end: () => void) => Promise<T>,
+  ): Promise<Result<T, EngineFault>> {
+    const member = this.#take(model, run);
+    const loaded = await member.loading;
+    if (!loaded.ok) return loaded;
+    if (this.#interrupted.has(run)) {
+      this.#leave(member, run);
+      return err({ fault: "run-failed", message: "interrupted before it began", fatal: false });
+    }
+    const answer = await member.worker.call(RUN_MS, (remote) => work(remote, () => this.#end(member)));
+    this.#leave(member, run);
+    return answer.ok ? answer : err(faultOfLoss(answer.error));
+  }
+
+  #leave(member: Member, run: number): void {
+    member.runs.delete(run);
+    member.usedAt = performance.now();
+    this.#interrupted.delete(run);
+  }
+
+  #take(model: PooledModel, run: number): Member {
     for (const member of this.#members) {
-      if (member.model.key !== model.key || member.run !== null) continue;
+      const isFree = member.runs.size === 0 || model.request.text !== undefined;
+      if (member.model.key !== model.key || !isFree) continue;
       if (member.model.request.runtime !== model.request.runtime) continue;
-      member.run = run;
-      return ok(member);
+      member.runs.add(run);
+      return member;
     }
     this.#makeRoom(model.memoryBytes);
     const script = new Worker(new URL("../worker/inference.worker.ts", import.meta.url), {
       type: "module",
       name: `tabgrid-inference ${model.key}`,
     });
-    const member: Member = { model, worker: superviseWorker(script), run, usedAt: performance.now() };
+    const worker = superviseWorker<InferenceRemote>(script);
+    const member: Member = {
+      model,
+      worker,
+      loading: this.#load(worker, model),
+      runs: new Set([run]),
+      usedAt: performance.now(),
+    };
     this.#members.add(member);
     void member.worker.lost.then(() => this.#members.delete(member));
-    const loaded = await member.worker.call(LOAD_MS, async (remote) => remote.load(model.request));
+    void member.loading.then((loaded) => {
+      if (!loaded.ok) this.#end(member);
+    });
+    return member;
+  }
+
+  async #load(worker: SupervisedWorker<InferenceRemote>, { request }: PooledModel): Promise<Result<null, EngineFault>> {
+    const loaded = await worker.call(LOAD_MS, async (remote) => remote.load(request));
     if (!loaded.ok) return err(faultOfLoss(loaded.error));
-    if (!loaded.value.ok) {
-      this.#end(member);
-      return loaded.value;
-    }
-    return ok(member);
+    return loaded.value.ok ? ok(null) : loaded.value;
   }
 
   /** Every worker brings the runtime itself, beside what its model needs. */
   #makeRoom(modelBytes: number): void {
     const bytes = modelBytes + RUNTIME_BYTES;
-    const resting = [...this.#members].filter(({ run }) => run === null).sort((a, b) => a.usedAt - b.usedAt);
+    const resting = [...this.#members].filter(({ runs }) => runs.size === 0).sort((a, b) => a.usedAt - b.usedAt);
     let used = [...this.#members].reduce((acc, { model }) => acc + model.memoryBytes + RUNTIME_BYTES, 0);
     for (const member of resting) {
       if (used + bytes <= this.#memoryBytes) return;

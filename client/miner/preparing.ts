@@ -98,7 +98,14 @@ async function fetchManifest(asked: Prepare, signal: AbortSignal): Promise<Resul
   }
 }
 
-const neededOf = ({ files }: Manifest) => files.filter(({ role }) => role === "graph" || role === "weights");
+/** Of a tokenizer's files the worker reads this one: a grammar needs the tokens' bytes. */
+const TOKENIZER = "tokenizer.json";
+
+const neededOf = ({ files, text }: Manifest) =>
+  files.filter(
+    ({ role, path }) =>
+      role === "graph" || role === "weights" || (text && role === "tokenizer" && path.split("/").at(-1) === TOKENIZER),
+  );
 
 /** Bytes to download or to hold in memory, whichever are more. */
 const sizeOf = (manifest: Manifest): number =>
@@ -107,10 +114,7 @@ const sizeOf = (manifest: Manifest): number =>
     neededOf(manifest).reduce((acc, { bytes }) => acc + bytes, 0),
   );
 
-interface LoadedFiles {
-  graph: Blob;
-  weights: { path: string; data: Blob }[];
-}
+type LoadedFiles = Pick<LoadRequest, "graph" | "weights"> & { tokenizer: Blob | null };
 
 async function fetchFiles(
   asked: Prepare,
@@ -121,6 +125,7 @@ async function fetchFiles(
   const bytesTotal = needed.reduce((acc, { bytes }) => acc + bytes, 0);
   let bytesBefore = 0;
   let graph: Blob | null = null;
+  let tokenizer: Blob | null = null;
   const weights: LoadedFiles["weights"] = [];
   for (const { path, role, sha256, bytes } of needed) {
     const source = { url: `${asked.files}/${path}`, sha256, bytes };
@@ -129,9 +134,10 @@ async function fetchFiles(
     if (!file.ok) return file;
     bytesBefore += bytes;
     if (role === "graph") graph = file.value;
+    else if (role === "tokenizer") tokenizer = file.value;
     else weights.push({ path, data: file.value });
   }
-  return graph ? ok({ graph, weights }) : err("the manifest names no graph");
+  return graph ? ok({ graph, weights, tokenizer }) : err("the manifest names no graph");
 }
 
 /** Each vector once to warm up (the first run compiles shaders; these outputs are the answer), then each once on the clock. */
@@ -143,9 +149,17 @@ async function runVectors(
   runtime: LoadRequest["runtime"],
   { pool, settings, run, signal }: PreparingTools,
 ): Promise<Result<PreparedModel, PrepareFault>> {
+  const { tokenizer, ...model } = files;
+  const { text, embedding } = manifest;
   const pooled: PooledModel = {
     key,
-    request: { runtime, acceptSoftware: settings.runtime === "software", ...files },
+    request: {
+      runtime,
+      acceptSoftware: settings.runtime === "software",
+      ...model,
+      ...(text && { text: { facts: text, tokenizer } }),
+      ...(embedding && { embedding }),
+    },
     memoryBytes: manifest.memoryBytes,
     rowsTogether: manifest.batch.rowsIndependent ? manifest.batch.limit : 1,
   };

@@ -15,6 +15,8 @@ export function commitmentOf(outputs: readonly Tensor[]): Uint8Array {
 export interface Seal {
   session: string;
   seal(assignment: string, seq: number, commitment: Uint8Array): Promise<Uint8Array>;
+  /** MAC of tokens of a running generation; they enter the chain with its result. */
+  sealTokens(assignment: string, position: number, hash: Uint8Array): Promise<Uint8Array>;
   signChain(): Promise<ChainSignature>;
   /** Sealed results that no signature covers yet. */
   readonly unsigned: number;
@@ -35,6 +37,7 @@ export function createSeal(session: string, sessionKey: CryptoKey, identity: Ide
       linked = seq;
       return mac(preimages.result(assignment, seq, commitment));
     },
+    sealTokens: (assignment, position, hash) => mac(preimages.tokens(assignment, position, hash)),
     async signChain() {
       const end = { seq: linked, link };
       signed = linked;

@@ -56,7 +56,12 @@ export function addAccount(showing: Showing, account: AccountUpdate): void {
   showing.work = [...byAssignment.values()].sort((a, b) => b.at - a.at).slice(0, WORK_LINES);
 }
 
-export function viewOf(session: MinerSession, showing: Showing, now: number): MinerView {
+export function viewOf(
+  session: MinerSession,
+  showing: Showing,
+  textOf: (assignment: string) => MinerView["current"][number]["text"],
+  now: number,
+): MinerView {
   const { link, governor, runs } = session;
   return {
     role: showing.role,
@@ -74,7 +79,7 @@ export function viewOf(session: MinerSession, showing: Showing, now: number): Mi
     current: [...runs.values()].flatMap((run) =>
       run.jobs
         .filter(({ assignment }) => !run.voided.has(assignment))
-        .map(({ assignment, model }) => ({ assignment, model, sinceMs: run.startedAt })),
+        .map(({ assignment, model }) => ({ assignment, model, sinceMs: run.startedAt, text: textOf(assignment) })),
     ),
     completed: showing.completed,
     failed: showing.failed,

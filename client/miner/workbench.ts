@@ -2,13 +2,15 @@ import { limits } from "../../shared/limits.ts";
 import type { RunFailure } from "../../shared/miner-state.ts";
 import type { WireTensor } from "../../shared/protocol.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Tensor } from "../../shared/tensor.ts";
+import { type Tensor, viewOf } from "../../shared/tensor.ts";
+import { textTensors, tokensIn } from "../../shared/text-generation.ts";
 import type { EngineFault, Ran } from "../worker/contract.ts";
 import { fromWireTensors } from "./blobs.ts";
 import type { UnsealedResult } from "./hub-link.ts";
 import type { Pool } from "./pool.ts";
 import type { PreparedModel } from "./preparing.ts";
 import { commitmentOf, type Seal } from "./seal.ts";
+import { TokenStream } from "./token-stream.ts";
 
 export interface FinishedRun {
   done: string[];
@@ -19,10 +21,13 @@ export interface FinishedRun {
   constant: string[];
 }
 
-/** The tensors at hand: inputs of assignments until they are run, outputs until nobody can ask for them again. */
+/**
+ * What is at hand: inputs of assignments until they are run, tokens and outputs until nobody can ask for them again.
+ */
 export class Workbench {
   readonly #inputs = new Map<string, WireTensor[]>();
   readonly #results = new Map<string, UnsealedResult>();
+  readonly #streams = new Map<string, TokenStream>();
   readonly #runs = new Set<number>();
 
   hold(assignment: string, inputs: WireTensor[]): void {
@@ -33,8 +38,15 @@ export class Workbench {
     return this.#results.get(assignment) as UnsealedResult;
   }
 
+  /** Of a generation that runs or has ended; null of anything else. */
+  stream(assignment: string): TokenStream | null {
+    return this.#streams.get(assignment) ?? null;
+  }
+
   forget(assignments: readonly string[]): void {
     for (const assignment of assignments) {
+      this.#streams.get(assignment)?.close();
+      this.#streams.delete(assignment);
       this.#inputs.delete(assignment);
       this.#results.delete(assignment);
     }
@@ -47,6 +59,8 @@ export class Workbench {
   clear(): void {
     this.#inputs.clear();
     this.#results.clear();
+    for (const stream of this.#streams.values()) stream.close();
+    this.#streams.clear();
     this.#runs.clear();
   }
 
@@ -90,6 +104,48 @@ export class Workbench {
       finished.computeMs.push(computeMs);
       finished.constant.push(...constant);
     }
+    return finished;
+  }
+
+  /** Generates or scores for one assignment; `generated` hears when tokens of its stream should leave. */
+  async text(
+    run: number,
+    mode: "generate" | "score",
+    assignment: string,
+    model: PreparedModel,
+    pool: Pool,
+    seal: Seal | null,
+    generated: () => void,
+  ): Promise<FinishedRun | null> {
+    this.#runs.add(run);
+    const stream = mode === "generate" ? new TokenStream(assignment, generated) : null;
+    if (stream) this.#streams.set(assignment, stream);
+    const inputs = await fromWireTensors(this.#inputs.get(assignment) ?? [], seal);
+    const ran = inputs.ok
+      ? await pool.text(model.pooled, mode, inputs.value, (part) => stream?.push(part), run)
+      : err({ fault: "invalid-input" as const, message: inputs.error });
+    if (!this.#runs.has(run)) {
+      this.forget([assignment]);
+      return null;
+    }
+    const finished: FinishedRun = { done: [], failed: [], computeMs: [], constant: [] };
+    const sick = ran.ok && mode === "generate" ? ran.value.nonFinite : [];
+    if (!ran.ok || sick.length > 0) {
+      const fault = ran.ok ? "run-failed" : ran.error.fault;
+      const message = ran.ok ? `outputs that are not finite: ${sick.join(", ")}` : ran.error.message;
+      finished.failed.push({ assignment, fault, message: message.slice(0, 500) });
+    } else {
+      const { outputs, computeMs } = ran.value;
+      const probabilities = outputs.find(({ name }) => name === textTensors.logProbabilities);
+      stream?.finish({
+        tokens: tokensIn(outputs, textTensors.tokens),
+        logProbabilities: (probabilities ? viewOf(probabilities) : new Float32Array(0)) as Float32Array,
+      });
+      this.#results.set(assignment, { assignment, outputs, computeMs, commitment: commitmentOf(outputs) });
+      finished.done.push(assignment);
+      finished.computeMs.push(computeMs);
+    }
+    this.#runs.delete(run);
     return finished;
   }
 }
