@@ -47,11 +47,7 @@ export class Pool {
    * With no items it only loads.
    */
   run(model: PooledModel, items: Tensor[][], run: number): Promise<Result<Result<Ran, EngineFault>[], EngineFault>> {
-    return this.#at(model, run, async (remote, end) => {
-      const results = await remote.run(items, model.rowsTogether);
-      if (results.some((result) => !result.ok && result.error.fatal)) end();
-      return results;
-    });
+    return this.#at(model, run, (remote) => remote.run(items, model.rowsTogether));
   }
 
   /** shared/text-generation.ts; `onPart` hears the tokens of a generation as they come. */
@@ -62,14 +58,11 @@ export class Pool {
     onPart: (part: GeneratedPart) => void,
     run: number,
   ): Promise<Result<Ran, EngineFault>> {
-    const answer = await this.#at(model, run, async (remote, end) => {
+    const answer = await this.#at(model, run, async (remote) => {
       const job = String(run);
-      const result =
-        mode === "generate" ? await remote.generate(job, inputs, proxy(onPart)) : await remote.score(job, inputs);
-      if (!result.ok && result.error.fatal) end();
-      return result;
+      return [await (mode === "generate" ? remote.generate(job, inputs, proxy(onPart)) : remote.score(job, inputs))];
     });
-    return answer.ok ? answer.value : answer;
+    return answer.ok ? (answer.value[0] as Result<Ran, EngineFault>) : answer;
   }
 
   /** Ends a text between two of its tokens: it resolves with what it has. Its worker goes on with the others. */
@@ -93,11 +86,11 @@ export class Pool {
     for (const member of this.#members) this.#end(member);
   }
 
-  async #at<T>(
+  async #at(
     model: PooledModel,
     run: number,
-    work: (remote: Remote<InferenceRemote>, end: () => void) => Promise<T>,
-  ): Promise<Result<T, EngineFault>> {
+    work: (remote: Remote<InferenceRemote>) => Promise<Result<Ran, EngineFault>[]>,
+  ): Promise<Result<Result<Ran, EngineFault>[], EngineFault>> {
     const member = this.#take(model, run);
     const loaded = await member.loading;
     if (!loaded.ok) return loaded;
@@ -105,9 +98,11 @@ export class Pool {
       this.#leave(member, run);
       return err({ fault: "run-failed", message: "interrupted before it began", fatal: false });
     }
-    const answer = await member.worker.call(RUN_MS, (remote) => work(remote, () => this.#end(member)));
+    const answer = await member.worker.call(RUN_MS, work);
     this.#leave(member, run);
-    return answer.ok ? answer : err(faultOfLoss(answer.error));
+    if (!answer.ok) return err(faultOfLoss(answer.error));
+    if (answer.value.some((result) => !result.ok && result.error.fatal)) this.#end(member);
+    return ok(answer.value);
   }
 
   #leave(member: Member, run: number): void {
