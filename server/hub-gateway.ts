@@ -99,7 +99,8 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
     const key = modelKey(manifest.id, manifest.version);
     const work = await registry.workOf(key, request.inputs);
     if (!work.ok) return work;
-    const level = request.level ?? defaultLevel(manifest.task);
+    // Raw tensors of a text model are tensors.
+    const level = request.level ?? defaultLevel("tensor");
     const { dimension } = manifest.batch;
     return ok({
       task: newTaskId(clock.now()),
