@@ -9,6 +9,7 @@ import type { FinishReason, GenerationSettings } from "../shared/text-generation
 import type { CaseRuling, VerdictBasis } from "./core/events.ts";
 import type { TaskState } from "./core/task.ts";
 import type { Stakes } from "./economy/case-stakes.ts";
+import type { EconomyDesk } from "./economy-desk/economy-desk.ts";
 import type { CaseRecord, CaseState, CompatibilityCount } from "./store/case-records.ts";
 import type { ModelText } from "./text/model-text.ts";
 
@@ -45,6 +46,8 @@ export interface Gateway {
   entries(filter: { account?: AccountId; task?: TaskId }, page: Page): Promise<Paged<TransferView>>;
   /** Σ of all balances per asset; 0 unless something is broken. */
   imbalance(): Promise<Record<Asset, Nano>>;
+  /** What parties do with the economy. */
+  readonly parties: EconomyDesk;
   network(): NetworkView;
   /** Which kinds of device passed which model's known answers. */
   compatibility(): CompatibilityCount[];
@@ -249,6 +252,8 @@ export interface RegisterRequest {
   licence: string;
   creator: string;
   royaltyBasisPoints: number;
+  /** Where it is published; `commons` where it is left out. */
+  domain?: string;
   graph: Uint8Array;
   /** External weights and other files by path. */
   files: { path: string; role: "weights" | "tokenizer" | "config" | "labels"; data: Uint8Array }[];

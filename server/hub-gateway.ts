@@ -3,7 +3,7 @@ import { type ModelKey, modelKey, receiptOf } from "../shared/ids.ts";
 import { limits } from "../shared/limits.ts";
 import type { Nano } from "../shared/money.ts";
 import { priceOf, type ServiceLevel } from "../shared/pricing.ts";
-import { assert, err, ok, type Result } from "../shared/result.ts";
+import { err, ok, type Result } from "../shared/result.ts";
 import { matchSpecs } from "../shared/tensor.ts";
 import type { Clock, Millis } from "../shared/time.ts";
 import { createCaseDesk } from "./cases.ts";
@@ -11,7 +11,7 @@ import type { Compatibility } from "./compatibility.ts";
 import type { CoreModel, TaskSpec } from "./core/events.ts";
 import type { HubState } from "./core/state.ts";
 import { COMMONS, type DomainMap } from "./domain-map.ts";
-import { revenueTable } from "./economy/revenue.ts";
+import type { EconomyDesk } from "./economy-desk/economy-desk.ts";
 import type { Gateway, InferRequest, ModelStatus, NetworkView, TaskView } from "./gateway.ts";
 import type { RegisteredModel } from "./registry/files.ts";
 import type { Registry } from "./registry.ts";
@@ -36,6 +36,7 @@ export interface GatewayParts {
   statistics: Statistics;
   compatibility: Compatibility;
   domains: DomainMap;
+  parties: EconomyDesk;
   clock: Clock;
   /** base64url. */
   hubKey: string;
@@ -187,6 +188,7 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
     imbalance: () => store.imbalance(),
     network: () => networkOf(state, statistics),
     compatibility: () => parts.compatibility.all(),
+    parties: parts.parties,
     ...createCaseDesk({ runtime, store, clock, domains }),
     async readiness() {
       const database = await store.counts().then(
@@ -198,12 +200,14 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
     metrics: async () => statistics.metrics(await store.imbalance()),
 
     async register(request) {
-      const settings = domains.settings(COMMONS);
-      assert(settings, "commons always has settings");
-      const shares = revenueTable(settings.revenue, request.royaltyBasisPoints);
-      if (!shares.ok) return shares;
+      const { id, version, creator, royaltyBasisPoints, domain = COMMONS } = request;
+      const key = modelKey(id, version);
+      const minting = { model: key, domain, creator, royaltyBasisPoints, round: null };
+      const drafted = await parts.parties.domains.draft(foundation, minting);
+      if (!drafted.ok) return drafted;
       const registered = await registry.register(request);
       if (!registered.ok) return registered;
+      await parts.parties.domains.mint(foundation, minting);
       const status = publish(registered.value);
       await runtime.settled();
       return ok(status);
@@ -228,6 +232,9 @@ function unknownModel(id: string, version?: string): TabgridError {
   const wanted = version === undefined ? id : `${id} version ${version}`;
   return failure("unknown-model", `no model ${wanted}`, { field: "model", got: wanted });
 }
+
+/** Models are registered by the operator. */
+const foundation = { customer: null, key: null };
 
 const noText = (model: string) => failure("no-capable-miner", `${model} generates no text on this hub`);
 

@@ -13,7 +13,7 @@ import { step } from "./core/hub.ts";
 import type { HubState } from "./core/state.ts";
 import type { TaskState } from "./core/task.ts";
 import type { DomainMap } from "./domain-map.ts";
-import { heldPayOwner } from "./economy/accounts.ts";
+import { heldPayOwner, poolDomain } from "./economy/accounts.ts";
 import { expireHold, voidHold } from "./economy/holds.ts";
 import type { Transfer } from "./economy/ledger.ts";
 import { payPoolWork } from "./economy/pool-work.ts";
@@ -115,6 +115,18 @@ export class Runtime {
   /** Keeps a miner's signature: it goes into the same commit as the work that it covers. Report `chain.signed` next. */
   keepChain(chain: ChainSignature): void {
     this.#chains.push(chain);
+  }
+
+  /** Others committed these: pools and funds follow, and whoever watches is told. */
+  posted(transfers: readonly Transfer[]): void {
+    for (const { account, amount } of transfers.flatMap(({ legs }) => legs)) {
+      const domain = poolDomain(account);
+      if (domain !== null) this.#gainPool(domain, amount);
+    }
+    this.#reportFunds(transfers);
+    const at = this.#options.clock.now();
+    const nothing = { tasks: new Set<LiveTask>(), settled: [], revised: [], standings: [], referenceRuns: 0 };
+    for (const observer of this.observers) observer.committed({ at, ...nothing, transfers, pay: new Map() });
   }
 
   /** Resolves with the caller's answer; for `fast` that is before the verdict. */

@@ -12,7 +12,7 @@ import { limits } from "../shared/limits.ts";
 import type { HubToMiner, MinerToHub } from "../shared/protocol.ts";
 import { seededRng } from "../shared/random.ts";
 import { err, ok } from "../shared/result.ts";
-import { systemClock } from "../shared/time.ts";
+import { type Clock, systemClock } from "../shared/time.ts";
 import { createApi } from "./api/app.ts";
 import { defaultRateLimits, type RateLimits } from "./api/rate-limit.ts";
 import { bootstrap } from "./bootstrap.ts";
@@ -22,6 +22,8 @@ import { HubState } from "./core/state.ts";
 import { DomainMap } from "./domain-map.ts";
 import { accounts } from "./economy/accounts.ts";
 import { voidHold } from "./economy/holds.ts";
+import type { Transfer } from "./economy/ledger.ts";
+import { openEconomyDesk } from "./economy-desk/economy-desk.ts";
 import { createGateway } from "./hub-gateway.ts";
 import { createReferenceNode, type ReferenceNode } from "./reference/node.ts";
 import { createRegistry } from "./registry.ts";
@@ -47,6 +49,8 @@ export interface HubOptions {
   /** Whether requests that no miner can take are served by the reference node. */
   referenceServes?: boolean;
   rateLimits?: RateLimits;
+  /** The machine's where it is left out; tests move their own. */
+  clock?: Clock;
   /** Called when the hub cannot go on: a commit failed, an invariant broke. The process should end. */
   fatal(error: unknown): void;
 }
@@ -80,7 +84,7 @@ export async function startHub(options: HubOptions) {
 
 async function assemble(options: HubOptions, store: Store, reference: ReferenceNode) {
   const { config, log } = options;
-  const clock = systemClock;
+  const clock = options.clock ?? systemClock;
   await voidOpenHolds(store, clock.now());
   const { hubKey, keys, firstKey, adminToken, isOperator } = await bootstrap(store, config, clock.now());
   const registry = createRegistry({ dataDir: config.dataDir, builtInDir, reference });
@@ -92,12 +96,15 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
     referenceBacklog: REFERENCE_BACKLOG,
   });
   const domains = new DomainMap();
+  domains.epoch = (await store.settlement.running()).epoch;
+  const posted = (transfers: readonly Transfer[]) => runtime.posted(transfers);
+  const parties = await openEconomyDesk({ store, clock, domains, posted }, keys, models);
   const pools = new Map<string, bigint>();
   for (const domain of domains.names()) {
     pools.set(domain, (await store.account(accounts.pool(domain)))?.balance ?? 0n);
   }
   const compatibility = new Compatibility(await store.compatibility());
-  const runtime = new Runtime(
+  const runtime: Runtime = new Runtime(
     {
       state,
       rng: seededRng(randomInt(2 ** 32 - 1)),
@@ -124,7 +131,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
 
   const statistics = new Statistics(state, clock.now);
   const blobs = new BlobStore();
-  const gatewayParts = { state, runtime, store, registry, blobs, statistics, compatibility, domains, clock };
+  const gatewayParts = { state, runtime, store, registry, blobs, statistics, compatibility, domains, parties, clock };
 
   // The app needs the sockets and the sockets need the server: the server takes its handler last.
   const server = config.tls ? createHttpsServer(config.tls) : createHttpServer();
@@ -155,8 +162,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
       };
       await store.commit({ miners: [identity] });
       await earnings.open(owner);
-      const held = await store.account(accounts.minerHeld(owner));
-      runtime.report({ kind: "owner.funds", at, owner, atRisk: held?.balance ?? 0n });
+      runtime.report({ kind: "owner.funds", at, owner, atRisk: await parties.miners.atRisk(owner) });
       return store.standing(owner);
     },
     goldenInputs: (model) => registry.get(model)?.golden.map((vector) => vector.inputs) ?? [],
@@ -232,6 +238,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
     runtime,
     store,
     gateway,
+    parties,
     /** Answers what is under way, commits it, and lets go of everything. */
     async close(): Promise<void> {
       server.close();

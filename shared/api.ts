@@ -259,6 +259,7 @@ export const registerQuerySchema = z.strictObject({
   licence: z.string().min(1).max(200),
   creator: z.string().min(1).max(120),
   royalty_basis_points: z.coerce.number().int().min(0).max(10_000).default(0),
+  domain: z.string().max(64).default("commons").meta({ description: "where it is published" }),
   comparator: z
     .string()
     .optional()

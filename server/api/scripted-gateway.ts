@@ -232,6 +232,7 @@ export function scriptedGateway(extra: readonly Manifest[] = []): { gateway: Gat
         lastAt: 9,
       },
     ],
+    parties: null as never,
     ...scriptedCases,
     network: () => ({ miners: 3, working: 1, queued: 0, inFlight: 1, verified: 9, perSecond: 0.5 }),
     readiness: async () => script.ready,

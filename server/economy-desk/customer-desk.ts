@@ -1,0 +1,60 @@
+import { randomBytes } from "node:crypto";
+import { failure, type TabgridError } from "../../shared/errors.ts";
+import type { CustomerId } from "../../shared/ids.ts";
+import { NANO_PER_UNIT, type Nano } from "../../shared/money.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { hashKey, type KeyRing, makeKey } from "../api/auth.ts";
+import { accounts } from "../economy/accounts.ts";
+import { checkAmount, checkCovered } from "../economy/amount.ts";
+import { legsOf, type Transfer } from "../economy/ledger.ts";
+import type { Caller, Desk } from "./desk.ts";
+
+/** Customers of this hub, and what the foundation gives them to begin with. */
+const ISSUED_MOST: Nano = 1_000_000n * NANO_PER_UNIT;
+
+export class CustomerDesk {
+  readonly #desk: Desk;
+  readonly #keys: Pick<KeyRing, "add">;
+  constructor(desk: Desk, keys: Pick<KeyRing, "add">) {
+    this.#desk = desk;
+    this.#keys = keys;
+  }
+
+  /** The key is shown here and never again. */
+  async add(name: string): Promise<{ customer: CustomerId; key: string }> {
+    const at = this.#desk.now();
+    const customer = `c_${randomBytes(9).toString("base64url")}` as CustomerId;
+    const { id, presented } = makeKey();
+    const secretHash = hashKey(presented);
+    await this.#desk.store.addCustomer({ customer, name, createdAt: at });
+    await this.#desk.store.addApiKey({ id, secretHash, name, customer, scopes: [], createdAt: at, revokedAt: null });
+    this.#keys.add(secretHash, { kind: "customer", customer, key: id });
+    return { customer, key: presented };
+  }
+
+  /** Test USDC from its issuer, DN from the treasury. */
+  grant(caller: Caller, customer: CustomerId, usdc: Nano, dn: Nano): Promise<Result<null, TabgridError>> {
+    return this.#desk.act(caller, "granted", { customer, usdc, dn }, async (books, at) => {
+      if (!(await this.#desk.store.customer(customer))) {
+        return err(failure("unknown-account", `no customer ${customer}`, { field: "customer", got: customer }));
+      }
+      const to = accounts.customer(customer);
+      const gains = new Map([[accounts.issuer, 0n]]);
+      if (usdc > 0n || dn === 0n) {
+        const issued = checkAmount(usdc, "usdc");
+        if (!issued.ok) return issued;
+        const bounded = checkCovered(usdc, ISSUED_MOST, accounts.issuer, "usdc");
+        if (!bounded.ok) return bounded;
+        gains.set(accounts.issuer, -usdc).set(to, usdc);
+      }
+      if (dn > 0n) {
+        const held = checkCovered(dn, await books.balance(accounts.dnTreasury), accounts.dnTreasury, "dn");
+        if (!held.ok) return held;
+        gains.set(accounts.dnTreasury, -dn).set(accounts.dn(to), dn);
+      }
+      const id = `grant:${randomBytes(12).toString("base64url")}`;
+      const transfer: Transfer = { id, kind: "grant", at, task: null, legs: legsOf(gains) };
+      return ok({ reply: null, subject: customer, transfers: [transfer], records: [] });
+    });
+  }
+}

@@ -1,0 +1,124 @@
+import { failure, type TabgridError } from "../../shared/errors.ts";
+import type { AccountId, CustomerId } from "../../shared/ids.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import type { Clock, Millis } from "../../shared/time.ts";
+import type { DomainMap } from "../domain-map.ts";
+import { accounts } from "../economy/accounts.ts";
+import { hex, type Transfer } from "../economy/ledger.ts";
+import { exactJson } from "../store/exact-json.ts";
+import type { PartyBodies, PartyKind, PartyRecord } from "../store/party-records.ts";
+import type { Books, PartyFilter } from "../store/party-store.ts";
+import { sha256 } from "../store/sha256.ts";
+import type { Store } from "../store/store.ts";
+
+/**
+ * Where parties act on the economy. Every command goes one way: a pure function of server/economy decides on the books as
+ * they stand, and its transfers, records and a line of the audit log are written in one commit, once per idempotency key.
+ */
+export interface DeskParts {
+  store: Store;
+  clock: Clock;
+  domains: DomainMap;
+  /** Told of what a command moved, once it is committed. */
+  posted(transfers: readonly Transfer[]): void;
+}
+
+/** Who acts: a customer, or the operator for the foundation. */
+export interface Caller {
+  customer: CustomerId | null;
+  /** Idempotency key of the request. */
+  key: string | null;
+}
+
+export interface Step<Reply> {
+  reply: Reply;
+  /** What it is about, for the audit log. */
+  subject: string;
+  transfers?: readonly (Transfer | null)[];
+  records: readonly Written[];
+}
+
+/** Who wrote a record and when is the desk's to add. */
+export type Written<Kind extends PartyKind = PartyKind> = Omit<PartyRecord<Kind>, "at" | "by">;
+
+export type Decide<Reply> = (books: Books, at: Millis) => Promise<Result<Step<Reply>, TabgridError>>;
+
+export const FOUNDATION = "foundation";
+export const actorOf = ({ customer }: Caller): string => (customer ? accounts.customer(customer) : FOUNDATION);
+
+export class Desk {
+  readonly #parts: DeskParts;
+  constructor(parts: DeskParts) {
+    this.#parts = parts;
+  }
+
+  get domains(): DomainMap {
+    return this.#parts.domains;
+  }
+  get store(): Store {
+    return this.#parts.store;
+  }
+  now(): Millis {
+    return this.#parts.clock.now();
+  }
+
+  /** `input` is what was asked: it goes into the audit log, and tells a repeated request from another one. */
+  async act<Reply>(
+    { customer, key }: Caller,
+    action: string,
+    input: Record<string, unknown>,
+    decide: Decide<Reply>,
+  ): Promise<Result<Reply, TabgridError>> {
+    const at = this.now();
+    const actor = actorOf({ customer, key });
+    const asked = exactJson([action, actor, input]);
+    const command = { key: key === null ? null : `${actor} ${key}`, inputHash: hex(sha256(asked)), at };
+    const acted = await this.#parts.store.parties.act(command, async (books) => {
+      const step = await decide(books, at);
+      if (!step.ok) return step;
+      const { reply, subject, records } = step.value;
+      const transfers = (step.value.transfers ?? []).filter((one) => one !== null);
+      const audit = [{ at, actor, action, subject, detail: plain(input) }];
+      return ok({ reply, transfers, audit, parties: records.map((one) => ({ ...one, at, by: actor })) });
+    });
+    if (!acted.ok) return acted;
+    const { reply, repeated, transfers = [], parties = [] } = acted.value;
+    if (!repeated) {
+      for (const record of parties) this.learn(record);
+      if (transfers.length > 0) this.#parts.posted(transfers);
+    }
+    return ok(reply);
+  }
+
+  /** Keeps what every quote and settlement asks in step with the books. */
+  learn(record: PartyRecord): void {
+    if (record.kind === "domain") {
+      const { domain, timeline } = record.body as PartyBodies["domain"];
+      this.domains.change(domain, timeline);
+    } else if (record.kind === "version" && record.state === "minted") {
+      const { model, domain } = record.body as PartyBodies["version"];
+      this.domains.publish(model, domain);
+    }
+  }
+
+  one<Kind extends PartyKind>(kind: Kind, id: string): Promise<PartyRecord<Kind> | null> {
+    return this.store.parties.one(kind, id);
+  }
+  all<Kind extends PartyKind>(kind: Kind, filter: PartyFilter = {}): Promise<PartyRecord<Kind>[]> {
+    return this.store.parties.all(kind, filter);
+  }
+}
+
+/** For the audit log, where amounts are decimal strings. */
+const plain = (input: Record<string, unknown>): Record<string, unknown> =>
+  JSON.parse(JSON.stringify(input, (_, one) => (typeof one === "bigint" ? one.toString() : one)));
+
+export const customerAccount = (customer: CustomerId): AccountId => accounts.customer(customer);
+
+export const unknown =
+  (code: "unknown-domain" | "unknown-round" | "unknown-proposal" | "unknown-model" | "not-found") =>
+  (field: string, got: string) =>
+    err(failure(code, `no ${field} ${got}`, { field, got }));
+
+export const forbidden = (message: string, field: string, expected: string, got: string) =>
+  err(failure("forbidden", message, { field, expected, got }));
