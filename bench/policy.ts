@@ -70,6 +70,7 @@ function world() {
       lastResultAt: 0,
       accepted: 0,
       refuted: 0,
+      witnessDueAt: null,
     };
     state.roster.add(session);
     state.roster.refresh(session);

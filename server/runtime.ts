@@ -12,16 +12,19 @@ import type { CheckDone, HubEffect, HubEvent, Standing, TaskOutcome, TaskSpec, V
 import { step } from "./core/hub.ts";
 import type { HubState } from "./core/state.ts";
 import type { TaskState } from "./core/task.ts";
-import type { DomainMap } from "./domain-map.ts";
+import { WORDS_PER_PAYMENT } from "./core/witness.ts";
+import { COMMONS, type DomainMap } from "./domain-map.ts";
 import { heldPayOwner, poolDomain } from "./economy/accounts.ts";
 import { expireHold, voidHold } from "./economy/holds.ts";
 import type { Transfer } from "./economy/ledger.ts";
 import { payPoolWork } from "./economy/pool-work.ts";
 import { receiptBatch, receiptLeaf } from "./economy/receipts.ts";
 import { type PayLine, settle } from "./economy/revenue.ts";
+import { payWords } from "./economy/witness-pay.ts";
 import { Exhibits } from "./exhibits.ts";
 import { revise } from "./revisions.ts";
 import type { MinerEffect } from "./sockets/miners.ts";
+import type { AttestationRecord } from "./store/attestation-records.ts";
 import { sha256 } from "./store/sha256.ts";
 import type { Batch, ChainSignature, Store, TaskRecord } from "./store/store.ts";
 
@@ -47,6 +50,8 @@ export interface RuntimeOptions {
     model: ModelKey,
     inputs: Tensor[],
   ): Promise<Result<{ outputs: Tensor[]; commitment: string; runMs: number }, string>>;
+  /** What was signed for a word on a miner's availability. */
+  proofOf(witness: string): object | null;
   fatal(error: unknown): void;
 }
 
@@ -244,6 +249,7 @@ export class Runtime {
     const pay = new Map<OwnerId, WorkLine[]>();
     const addPay = (owner: OwnerId, line: WorkLine) => pay.set(owner, [...(pay.get(owner) ?? []), line]);
     const judged: Extract<HubEffect, { kind: "known-answers" }>[] = [];
+    const attestations: AttestationRecord[] = [];
     let referenceRuns = 0;
     for (const effect of effects) {
       switch (effect.kind) {
@@ -312,6 +318,16 @@ export class Runtime {
           break;
         case "known-answers":
           judged.push(effect);
+          break;
+        case "attested":
+          attestations.push({ ...effect.fact, proof: this.#options.proofOf(effect.fact.witness) });
+          break;
+        case "witness-pay": {
+          // Validators serve all domains: the pool of the one that is always there pays their words.
+          const paid = payWords(effect, WORDS_PER_PAYMENT, COMMONS, this.#poolOf(COMMONS));
+          if (paid) transfers.push(paid.transfer);
+          if (paid) this.#gainPool(COMMONS, -paid.amount);
+        }
       }
     }
     const records = [...changed].filter((task) => ended.has(task.state)).map(recordOf);
@@ -327,7 +343,8 @@ export class Runtime {
     };
     const chainSignatures = this.#chains.splice(0);
     const compatibility = this.#options.compatibility.add(judged);
-    const parts = { tasks: records, transfers, standings: change.standings, chainSignatures, compatibility };
+    const { standings: owners } = change;
+    const parts = { tasks: records, transfers, standings: owners, chainSignatures, compatibility, attestations };
     if (Object.values(parts).every(({ length }) => length === 0)) return { batch: null, change };
     const batch: Batch = parts;
     if (leaves.length > 0) batch.receipts = receiptBatch(leaves, at, this.#options.sign, sha256);
@@ -372,6 +389,9 @@ export class Runtime {
         case "refuse":
         case "kept":
         case "disconnect":
+        case "witness-ask":
+        case "witness-relay":
+        case "witness-answer":
           this.deliver(effect);
           break;
         case "reply":

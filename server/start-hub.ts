@@ -124,6 +124,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
         if (!run.ok) return err(`${run.error.code}: ${run.error.message}`);
         return ok({ ...run.value, commitment: commitmentOf(run.value.outputs).toString("hex") });
       },
+      proofOf: (witness) => sockets.witnesses.takeProof(witness),
       fatal: options.fatal,
     },
     pools,

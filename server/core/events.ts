@@ -18,6 +18,7 @@ import type { Tolerance } from "../../shared/tolerance.ts";
 import type { Role } from "./queue.ts";
 import type { TaskState } from "./task.ts";
 import type { Ground } from "./trust.ts";
+import type { AttestationFact, WitnessRecord } from "./witness.ts";
 
 /** The hub's whole vocabulary: what can happen to it, and what it can ask of the world. */
 
@@ -58,6 +59,8 @@ export interface Standing {
   proven: Record<string, number>;
   /** Why trust and strikes are what they are: the newest notes, oldest first. */
   history: StandingNote[];
+  /** As a validator that attests availability; absent until it gave a word. */
+  witness?: WitnessRecord;
 }
 
 export type StandingNote =
@@ -180,6 +183,18 @@ export type HubEvent =
       message: string;
     }
   | { kind: "chain.signed"; at: Millis; session: SessionId; seq: number }
+  | { kind: "witness.nonce"; at: Millis; session: SessionId; witness: string; nonce: Uint8Array }
+  /** The miner's signature, verified. */
+  | { kind: "witness.signed"; at: Millis; session: SessionId; witness: string; signature: Uint8Array }
+  /** A validator's word, verified to be its own. */
+  | {
+      kind: "witness.attested";
+      at: Millis;
+      session: SessionId;
+      witness: string;
+      present: boolean;
+      roundTripMs: number;
+    }
   | { kind: "reference.done"; at: Millis; task: TaskId; outputs: Tensor[]; commitment: string; runMs: number }
   | { kind: "reference.failed"; at: Millis; task: TaskId; reason: string }
   /** What an owner would lose by cheating, collateral and held pay; and by how much that changed since. */
@@ -310,6 +325,9 @@ export type HubEffect =
   | { kind: "refuse"; session: SessionId; event: string; assignment: AssignmentId | null; error: TabgridError }
   | { kind: "kept"; session: SessionId; assignments: AssignmentId[] }
   | { kind: "disconnect"; session: SessionId; error: TabgridError }
+  | { kind: "witness-ask"; session: SessionId; witness: string; subject: SessionId }
+  | { kind: "witness-relay"; session: SessionId; witness: string; nonce: Uint8Array }
+  | { kind: "witness-answer"; session: SessionId; witness: string; signature: Uint8Array }
   | {
       kind: "work";
       owner: OwnerId;
@@ -339,6 +357,10 @@ export type HubEffect =
   /** The device class was at fault, not the person: nothing is frozen any more. */
   | { kind: "case-withdrawn"; case: CaseId; owner: OwnerId; at: Millis; why: string }
   | { kind: "case-closed"; decision: CaseDecided }
+  /** A miner was there, or was not, and a validator signed that. */
+  | { kind: "attested"; fact: AttestationFact }
+  /** A validator is due its pay; `words` counts all it ever gave. */
+  | { kind: "witness-pay"; owner: OwnerId; words: number; at: Millis }
   | { kind: "class-quarantined"; ground: Ground; at: Millis; owners: OwnerId[] }
   /** A miner's known answers were judged, for the table of what runs where. */
   | { kind: "known-answers"; ground: Ground; at: Millis; outcome: KnownAnswerOutcome };

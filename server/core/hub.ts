@@ -31,6 +31,7 @@ import {
 import { freshStanding, inGoodStanding } from "./trust.ts";
 import { tooSlowFor } from "./validators.ts";
 import { advance, noReference, settleIfSigned } from "./verification.ts";
+import { advanceWitness } from "./witness.ts";
 
 export interface StepResult {
   effects: HubEffect[];
@@ -83,6 +84,10 @@ function apply(step: Step, event: HubEvent): void {
       return failed(step, event);
     case "chain.signed":
       return signed(step, event.session, event.seq);
+    case "witness.nonce":
+    case "witness.signed":
+    case "witness.attested":
+      return advanceWitness(step, event);
     case "reference.done":
       return referenceDone(step, event);
     case "reference.failed":
@@ -168,6 +173,7 @@ function join(step: Step, event: EventOf<"miner.joined">): void {
     lastResultAt: now,
     accepted: 0,
     refuted: 0,
+    witnessDueAt: null,
   };
   const earlier = roster.byMiner.get(event.miner);
   if (earlier) takeOver(step, roster.sessions.get(earlier) as MinerSession, session);
@@ -191,6 +197,7 @@ function takeOver(step: Step, from: MinerSession, to: MinerSession): void {
   to.messages = from.messages;
   to.accepted = from.accepted;
   to.refuted = from.refuted;
+  to.witnessDueAt = from.witnessDueAt;
   if (JSON.stringify(from.device) === JSON.stringify(to.device)) {
     for (const [key, on] of from.models) if (on.state !== "preparing") to.models.set(key, on);
     if (step.state.canarySessions.delete(from.id)) step.state.canarySessions.add(to.id);

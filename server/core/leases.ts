@@ -7,6 +7,7 @@ import { type Assignment, expectedMs, type MinerSession, noteSlow } from "./rost
 import { prepareModels } from "./scheduler.ts";
 import { closeAssignment, endWithout, enqueue, move, type OpenTask, recall, type Step } from "./state.ts";
 import { askReference, settleIfSigned } from "./verification.ts";
+import { drawWitnesses } from "./witness.ts";
 
 /**
  * Everything that happens because time passed: leases and deadlines that end, dropped connections whose grace is over,
@@ -49,6 +50,7 @@ export function sweep(step: Step): void {
     else state.queue.demand.set(model, kept);
   }
   if (prepareDue) prepareModels(step);
+  drawWitnesses(step);
 }
 
 /** When time alone may change something; null while nothing is open. */

@@ -81,6 +81,8 @@ export interface MinerSession {
   lastResultAt: Millis;
   accepted: number;
   refuted: number;
+  /** When a validator shall next look whether it is there; null until one could. */
+  witnessDueAt: Millis | null;
 }
 
 /** A set with O(1) add, delete and random pick. */

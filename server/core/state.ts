@@ -12,6 +12,7 @@ import { Queue, type Role } from "./queue.ts";
 import { Retained } from "./retained.ts";
 import { type Assignment, noteSlow, Roster } from "./roster.ts";
 import { assertLegalMove, type TaskState } from "./task.ts";
+import { Witnesses } from "./witness.ts";
 
 /** All that the core holds: open tasks, who is here, what waits. Settled and ended tasks live in the store only. */
 
@@ -119,6 +120,7 @@ export class HubState {
   readonly retained = new Retained();
   readonly known = new KnownAnswers();
   readonly classes = new DeviceClasses();
+  readonly witnesses = new Witnesses();
   /** Sessions that are owed a canary. */
   readonly canarySessions = new Set<SessionId>();
   /** Owners whose unchecked results are to be looked at again. */

@@ -5,7 +5,9 @@ import {
   diffieHellman,
   generateKeyPairSync,
   hkdfSync,
+  randomBytes,
   sign,
+  verify,
 } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { io, type Socket } from "socket.io-client";
@@ -13,6 +15,7 @@ import * as msgpack from "socket.io-msgpack-parser";
 import {
   type AccountUpdate,
   type Assign,
+  type Attest,
   type Challenge,
   type Device,
   type HelloAnswer,
@@ -23,6 +26,7 @@ import {
   preimages,
   type Refused,
   type SessionRole,
+  type Testimony,
   type Welcome,
   type WireTensor,
 } from "../../shared/protocol.ts";
@@ -78,6 +82,7 @@ export class WireMiner extends EventEmitter {
   link: Buffer = Buffer.alloc(32);
   readonly resident = new Set<string>();
   readonly #options: WireMinerOptions;
+  readonly #asked = new Map<string, { subject: Attest; nonce: Uint8Array; since: number }>();
   #unsigned = 0;
   #chainTimer: NodeJS.Timeout | null = null;
   #previous: { session: string; chain: ReturnType<WireMiner["chainSignature"]> } | null = null;
@@ -108,6 +113,16 @@ export class WireMiner extends EventEmitter {
       this.emit("refused", refused);
     });
     socket.on("disconnect", () => this.emit("disconnect"));
+    socket.on("witness", ({ witness, nonce }) => {
+      const preimage = preimages.witness(this.welcome?.session ?? "", nonce);
+      socket.emit("witnessed", { witness, signature: sign(null, preimage, this.identity.privateKey) });
+    });
+    socket.on("attest", (subject) => {
+      const nonce = randomBytes(32);
+      this.#asked.set(subject.witness, { subject, nonce, since: performance.now() });
+      socket.emit("nonce", { witness: subject.witness, nonce });
+    });
+    socket.on("testimony", (said) => this.#attest(said));
     return new Promise((resolve, reject) => {
       socket.once("challenge", resolve);
       socket.once("connect_error", reject);
@@ -153,6 +168,21 @@ export class WireMiner extends EventEmitter {
       ...change,
     };
     return new Promise((resolve) => this.socket?.emit("hello", hello, resolve));
+  }
+
+  #attest({ witness, signature }: Testimony): void {
+    const asked = this.#asked.get(witness);
+    if (!asked) return;
+    this.#asked.delete(witness);
+    const { session, publicKey } = asked.subject;
+    const key = createPublicKey({
+      key: { kty: "OKP", crv: "Ed25519", x: Buffer.from(publicKey).toString("base64url") },
+      format: "jwk",
+    });
+    const present = verify(null, preimages.witness(session, asked.nonce), key, signature);
+    const word = { present, roundTripMs: Math.ceil(performance.now() - asked.since), at: Date.now() };
+    const preimage = preimages.attestation(publicKey, asked.nonce, word);
+    this.socket?.emit("attested", { witness, ...word, signature: sign(null, preimage, this.identity.privateKey) });
   }
 
   status(accepting: boolean): void {

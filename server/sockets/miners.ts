@@ -41,6 +41,7 @@ import {
 } from "./identity.ts";
 import { MinerLink } from "./miner-link.ts";
 import { clientAddress, networkOf } from "./network.ts";
+import { WitnessDesk, type WitnessEffect } from "./witness.ts";
 
 /**
  * Namespace `/miner`: messages become hub events, hub effects become messages. Everything that arrives is parsed with the
@@ -50,7 +51,7 @@ import { clientAddress, networkOf } from "./network.ts";
 type MinerSocket = Socket<MinerToHub, HubToMiner>;
 export type MinerEffect = Extract<
   HubEffect,
-  { kind: "prepare" | "assign" | "cancel" | "refuse" | "kept" | "disconnect" }
+  { kind: "prepare" | "assign" | "cancel" | "refuse" | "kept" | "disconnect" | WitnessEffect["kind"] }
 >;
 
 export interface MinerSocketsOptions {
@@ -81,6 +82,7 @@ export class MinerSockets {
   readonly #options: MinerSocketsOptions;
   readonly #connections = new Map<SessionId, Connection>();
   readonly #byOwner = new Map<OwnerId, SessionId>();
+  readonly witnesses = new WitnessDesk();
   /** Sessions that ended with unsigned results; their chains may still be signed in the next hello. */
   readonly #ended = new Map<SessionId, { link: MinerLink; until: number }>();
 
@@ -119,7 +121,9 @@ export class MinerSockets {
         return;
       case "disconnect":
         this.#refuse(socket, "hello", effect.error, null);
-        socket.disconnect(true);
+        return void socket.disconnect(true);
+      default:
+        return this.witnesses.deliver(effect, connection, this.#connections, this.#options.clock.now());
     }
   }
 
@@ -397,6 +401,13 @@ export class MinerSockets {
       const signed = this.#signChain(link, chain);
       if (!signed.ok) this.#refuse(socket, "chain", signed.error, null);
     });
+    for (const event of ["nonce", "witnessed", "attested"] as const) {
+      on(event, minerToHub[event], (message) => {
+        const heard = this.witnesses[event](link, message as never, clock.now());
+        if (!heard.ok) this.#refuse(socket, event, heard.error, null);
+        else if (heard.value) report(heard.value);
+      });
+    }
     socket.on("disconnect", () => this.#lost(connection));
   }
 

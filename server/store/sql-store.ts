@@ -6,6 +6,13 @@ import type { Standing } from "../core/events.ts";
 import { accounts, assetOf } from "../economy/accounts.ts";
 import type { Hold } from "../economy/holds.ts";
 import type { AccountView, AuditView, Page, Paged, TransferView } from "../gateway.ts";
+import {
+  type Availability,
+  insertAttestations,
+  readAttestations,
+  readAvailability,
+  type StoredAttestation,
+} from "./attestation-records.ts";
 import { findFaults } from "./books.ts";
 import { countOpenCases, readAudit, readCase, readCaseOf, readCases, readCompatibility } from "./case-reads.ts";
 import {
@@ -110,6 +117,7 @@ export class SqlStore implements Store {
     await this.#insertAudit(trx, audit);
     await insert(trx, "cases", newest(cases, "case").map(caseRow), replaceCase);
     await insert(trx, "compatibility", compatibility.map(compatibilityRow), addToCompatibility);
+    await insertAttestations(trx, this.#engine, batch.attestations ?? []);
     const partyRows = parties.map((of) => ({ ...of, key: `${of.kind} ${of.id}` }));
     await insert(trx, "party_records", newest(partyRows, "key").map(partyRow), replaceParty);
   }
@@ -213,6 +221,13 @@ export class SqlStore implements Store {
   }
   compatibility(): Promise<CompatibilityCount[]> {
     return this.#explained(() => readCompatibility(this.#db));
+  }
+
+  attestations(of: { owner: OwnerId; limit: number }): Promise<StoredAttestation[]> {
+    return this.#explained(() => readAttestations(this.#db, of));
+  }
+  availability(of: { from: Millis; to: Millis; owner?: OwnerId }): Promise<Availability[]> {
+    return this.#explained(() => readAvailability(this.#db, of));
   }
 
   standing(owner: OwnerId): Promise<Standing | null> {

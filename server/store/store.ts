@@ -20,6 +20,7 @@ import type { Hold } from "../economy/holds.ts";
 import type { Transfer } from "../economy/ledger.ts";
 import type { ReceiptBatch } from "../economy/receipts.ts";
 import type { AccountView, AuditView, Page, Paged, ReceiptView, TransferView } from "../gateway.ts";
+import type { AttestationRecord, Availability, StoredAttestation } from "./attestation-records.ts";
 import type { CaseRecord, CaseState, CompatibilityCount } from "./case-records.ts";
 import type { HeldChange } from "./held-changes.ts";
 import type { PartyRecord } from "./party-records.ts";
@@ -74,6 +75,10 @@ export interface Store {
   /** Newest first; `after` is the `cursor` of the last one seen. */
   auditLog(subject: string | null, page: Page): Promise<Paged<AuditView>>;
   compatibility(): Promise<CompatibilityCount[]>;
+  /** The newest words on an owner's miners, with what proves them; kept for eight days. */
+  attestations(of: { owner: OwnerId; limit: number }): Promise<StoredAttestation[]>;
+  /** What validators attested, days `from` to `to` of UTC, both included. */
+  availability(of: { from: Millis; to: Millis; owner?: OwnerId }): Promise<Availability[]>;
 
   standing(owner: OwnerId): Promise<Standing | null>;
   standings(): Promise<Standing[]>;
@@ -127,6 +132,8 @@ export interface Batch {
   parties?: readonly PartyRecord[];
   /** What becomes of held pay, in the order in which it happened. */
   held?: readonly HeldChange[];
+  /** Kept for some days, and added to the sums of theirs. */
+  attestations?: readonly AttestationRecord[];
 }
 
 export interface TaskRecord {

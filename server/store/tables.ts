@@ -148,6 +148,15 @@ export interface Tables {
   payout_leaves: { asset: string; address: string; epoch: bigint; cumulative: string };
   payout_roots: { epoch: bigint; asset: string; root: string; size: bigint; total: string; rail: string };
   payout_claims: { reference: string; asset: string; address: string; cumulative: string; at: bigint };
+  attestations: { witness: string; at: bigint; validator_owner: string; owner: string; proof: string };
+  availability: {
+    day: string;
+    owner: string;
+    model: string;
+    present: bigint;
+    absent: bigint;
+    round_trip_ms: bigint;
+  };
 }
 
 export type TableName = keyof Tables;

@@ -7,6 +7,7 @@ import { initial } from "./0001-initial.ts";
 import { cases } from "./0002-cases.ts";
 import { settlement } from "./0004-settlement.ts";
 import { parties } from "./0005-parties.ts";
+import { attestations } from "./0007-attestations.ts";
 
 /** Forward only: a migration that was published is never changed, and none is taken back. */
 const migrations: Record<string, (kind: EngineKind) => Migration> = {
@@ -14,6 +15,7 @@ const migrations: Record<string, (kind: EngineKind) => Migration> = {
   "0002-cases": () => cases,
   "0004-settlement": () => settlement,
   "0005-parties": () => parties,
+  "0007-attestations": () => attestations,
 };
 
 /** Safe when several hubs start at once: Kysely takes a lock, whoever comes second finds the work done. */
