@@ -5,7 +5,7 @@ import { Server } from "socket.io";
 import * as msgpack from "socket.io-msgpack-parser";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { CustomerId, ModelKey, SessionId, TaskId } from "../../shared/ids.ts";
-import type { Challenge, Refused, SessionRole } from "../../shared/protocol.ts";
+import { type Challenge, PROTOCOL_VERSION, type Refused, type SessionRole } from "../../shared/protocol.ts";
 import { seededRng } from "../../shared/random.ts";
 import { type Tensor, tensorOf, toNumbers } from "../../shared/tensor.ts";
 import { systemClock } from "../../shared/time.ts";
@@ -216,7 +216,7 @@ describe("/miner, bad input: each its own error, and nothing changes", () => {
     const { miner, challenge } = await stranger();
     expect(await miner.hello(challenge, { protocol: 0 })).toMatchObject({
       ok: false,
-      error: { code: "protocol-mismatch", field: "protocol", expected: "1", got: "0" },
+      error: { code: "protocol-mismatch", field: "protocol", expected: String(PROTOCOL_VERSION), got: "0" },
     });
   });
 
