@@ -70,6 +70,7 @@ function world() {
       lastResultAt: 0,
       accepted: 0,
       refuted: 0,
+      onWasm: new Set(),
       witnessDueAt: null,
     };
     state.roster.add(session);

@@ -13,6 +13,10 @@ describe("settings from the page's address", () => {
     expect(settingsFromUrl("?runtime=webgpu", defaultSettings).wasmFallback).toBe(false);
   });
 
+  it("permits it where that is said too", () => {
+    expect(settingsFromUrl("?runtime=software&fallback=wasm", defaultSettings).wasmFallback).toBe(true);
+  });
+
   it("lets a validator have one slot, on the processor unless another runtime is named", () => {
     const validator = withRoleFromUrl("?role=validator", defaultSettings);
     expect(validator).toMatchObject({ role: "validator", runtime: "wasm", slots: 1 });

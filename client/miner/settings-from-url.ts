@@ -4,7 +4,7 @@ import { type MinerSettings, roleDefaults } from "./contract.ts";
 const runtimes: readonly string[] = ["webgpu", "wasm", "software"] satisfies MinerSettings["runtime"][];
 
 /**
- * `?runtime=webgpu|wasm|software`, `?slots=1..8` and `?frames=ignore` (for pages that nobody looks at) override the
+ * `?runtime=webgpu|wasm|software` (with `&fallback=wasm` if that may end on WASM), `?slots=1..8` and `?frames=ignore` (for pages that nobody looks at) override the
  * settings; anything else in the address is ignored. No address starts the miner: that takes a person's press of Start.
  */
 export function settingsFromUrl(search: string, settings: MinerSettings): MinerSettings {
@@ -14,7 +14,7 @@ export function settingsFromUrl(search: string, settings: MinerSettings): MinerS
   if (runtime !== null && runtimes.includes(runtime)) {
     overridden.runtime = runtime as MinerSettings["runtime"];
     // Who asks for WebGPU by name wants to know when it is not to be had.
-    if (runtime !== "wasm") overridden.wasmFallback = false;
+    if (runtime !== "wasm") overridden.wasmFallback = query.get("fallback") === "wasm";
   }
   const slots = Number(query.get("slots"));
   if (Number.isInteger(slots) && slots >= 1 && slots <= limits.slotsMax) overridden.slots = slots;

@@ -18,7 +18,7 @@ export const groundOf = (task: OpenTask, run: Run): Ground => ({
 
 export const groundOn = (session: MinerSession, model: CoreModel["key"]): Ground => ({
   model,
-  runtime: session.device.runtime,
+  runtime: session.models.get(model)?.runtime ?? session.device.runtime,
   deviceClass: session.models.get(model)?.deviceClass ?? "",
 });
 

@@ -172,7 +172,9 @@ export function ruleClass(step: Step, event: Extract<HubEvent, { kind: "class.ru
   step.state.classes.rule(ground, false);
   for (const session of step.state.roster.sessions.values()) {
     const on = session.models.get(ground.model);
-    if (on?.quarantined && groundKey(groundOn(session, ground.model)) === groundKey(ground)) {
+    if (ground.runtime !== "wasm" && session.onWasm.delete(ground.model)) {
+      step.state.roster.forget(session, ground.model); // its GPU shows again what it computes
+    } else if (on?.quarantined && groundKey(groundOn(session, ground.model)) === groundKey(ground)) {
       step.state.roster.forget(session, ground.model);
     }
   }

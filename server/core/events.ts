@@ -154,6 +154,8 @@ export type HubEvent =
       digest: string;
       loadMs: number;
       runMs: number;
+      /** What it ran on, where that is not the device's own. */
+      runtime?: Device["runtime"];
     }
   | {
       kind: "miner.prepare-failed";
@@ -314,7 +316,7 @@ export interface TaskOutcome {
 
 export type HubEffect =
   /** To the socket of a session. */
-  | { kind: "prepare"; session: SessionId; model: ModelKey }
+  | { kind: "prepare"; session: SessionId; model: ModelKey; runtime?: Device["runtime"] }
   | {
       kind: "assign";
       session: SessionId;

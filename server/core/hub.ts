@@ -168,6 +168,7 @@ function join(step: Step, event: EventOf<"miner.joined">): void {
     joinedAt: now,
     graceEndsAt: null,
     models: new Map(),
+    onWasm: new Set(),
     assignments: new Map(),
     messages: new Map(),
     lastResultAt: now,
@@ -197,6 +198,7 @@ function takeOver(step: Step, from: MinerSession, to: MinerSession): void {
   to.messages = from.messages;
   to.accepted = from.accepted;
   to.refuted = from.refuted;
+  to.onWasm = from.onWasm;
   to.witnessDueAt = from.witnessDueAt;
   if (JSON.stringify(from.device) === JSON.stringify(to.device)) {
     for (const [key, on] of from.models) if (on.state !== "preparing") to.models.set(key, on);
@@ -244,6 +246,7 @@ function prepared(step: Step, event: EventOf<"miner.prepared">): void {
   const mismatch = mismatchOf(model, event.outputs);
   const problem = tooSlowFor(session, event) ?? mismatch;
   on.deviceClass = deviceClassOf(event.digest);
+  on.runtime = event.runtime ?? on.runtime;
   const ground = groundOn(session, event.model);
   const isQuarantined = step.state.classes.isQuarantined(ground);
   on.quarantined = problem === null && isQuarantined;
@@ -308,7 +311,7 @@ function result(step: Step, event: EventOf<"result">): void {
     by: session.owner,
     miner: session.miner,
     network: session.network,
-    runtime: session.device.runtime,
+    runtime: groundOn(session, task.spec.model).runtime,
     deviceClass: held.deviceClass,
     assignment: held.id,
     role: held.role,

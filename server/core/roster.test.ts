@@ -29,6 +29,7 @@ function sessionWith(name: string, deviceClass: string): MinerSession {
     lastResultAt: 0,
     accepted: 0,
     refuted: 0,
+    onWasm: new Set(),
     witnessDueAt: null,
   };
 }

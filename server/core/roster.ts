@@ -15,7 +15,8 @@ import type { Role } from "./queue.ts";
  *
  *   preparing  told to load it and to compute the known answers
  *   admitted   every known answer matched: may be given paid work
- *   refused    an answer did not match, or it could not be loaded
+ *   refused    an answer did not match, or it could not be loaded; where its class is quarantined on WebGPU it is asked for
+ *              again on WASM (fallback.ts)
  */
 export interface ModelOnMiner {
   state: "preparing" | "admitted" | "refused";
@@ -23,6 +24,8 @@ export interface ModelOnMiner {
   /** Mean milliseconds of one item, exponentially weighted; starts at what the miner measured. */
   serviceMs: number;
   reason: string | null;
+  /** What it runs on where that is not the device's own. */
+  runtime?: Device["runtime"];
   /** What its bits say it is; empty until the known answers are in. */
   deviceClass: string;
   /** Refused because its device class is: it is given known answers only. */
@@ -32,9 +35,10 @@ export interface ModelOnMiner {
   recent: RecentAnswers;
 }
 
-export const freshModel = (since: Millis): ModelOnMiner => ({
+export const freshModel = (since: Millis, runtime?: Device["runtime"]): ModelOnMiner => ({
   state: "preparing",
   since,
+  runtime,
   serviceMs: 0,
   reason: null,
   deviceClass: "",
@@ -74,6 +78,8 @@ export interface MinerSession {
   /** Set while the connection is gone and its assignments are kept. */
   graceEndsAt: Millis | null;
   models: Map<ModelKey, ModelOnMiner>;
+  /** Models that its GPU computes wrongly: they are asked for on WASM. */
+  onWasm: Set<ModelKey>;
   assignments: Map<AssignmentId, Assignment>;
   /** Open items of each message in flight. */
   messages: Map<number, number>;

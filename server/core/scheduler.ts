@@ -5,6 +5,7 @@ import type { SessionRole } from "../../shared/protocol.ts";
 import type { Rng } from "../../shared/random.ts";
 import { groundOn, isCheck, mayRun, someoneMayRun } from "./checkers.ts";
 import type { CoreModel } from "./events.ts";
+import { fallBack, mayFallBack } from "./fallback.ts";
 import type { ModelQueue, WorkItem } from "./queue.ts";
 import { expectedMs, freshModel, type MinerSession } from "./roster.ts";
 import { isCustomers, move, type OpenTask, type Step } from "./state.ts";
@@ -192,6 +193,7 @@ function prepareNext(step: Step, session: MinerSession, wanted: readonly CoreMod
     }
     if (isTooSlow(session, on))
       step.state.roster.forget(session, key); // it shows anew how long it takes
+    else if (mayFallBack(session, key, on)) fallBack(step, session, key);
     else if (on.state === "admitted") used += step.state.models.get(key)?.memoryBytes ?? 0;
   }
   const room = memoryOf(session) - used;
@@ -201,11 +203,12 @@ function prepareNext(step: Step, session: MinerSession, wanted: readonly CoreMod
       !session.models.has(model.key) &&
       model.memoryBytes <= room &&
       (session.role === "miner" || fitsValidator(model)) &&
-      (first || demandOf(step, model.key) > 0),
+      (first || session.onWasm.has(model.key) || demandOf(step, model.key) > 0),
   );
   if (!next) return;
-  session.models.set(next.key, freshModel(step.now));
-  step.out.push({ kind: "prepare", session: session.id, model: next.key });
+  const runtime = session.onWasm.has(next.key) ? ("wasm" as const) : undefined;
+  session.models.set(next.key, freshModel(step.now, runtime));
+  step.out.push({ kind: "prepare", session: session.id, model: next.key, ...(runtime && { runtime }) });
 }
 
 /** Why a new request for this model cannot be served at all, or null. */

@@ -46,7 +46,11 @@ export class Tab {
   }
 
   /** Opens the contribute page as another person and presses Start. */
-  static async open(browser: Browser, url: string, runtime: "software" | "wasm"): Promise<Tab> {
+  static async open(
+    browser: Browser,
+    url: string,
+    runtime: "software" | "wasm" | "software&fallback=wasm",
+  ): Promise<Tab> {
     const context = await browser.createBrowserContext();
     const tab = new Tab(await context.newPage());
     // Frames of a busy test machine would make the governor yield: here they say nothing about a person.

@@ -121,9 +121,16 @@ export class SimMiner {
     this.answered = 0;
   }
 
-  answer(value: number, heard: Tensor[] | undefined, faults: readonly ClassFault[], now: number): Tensor[] {
+  /** `deviceClass`: of what it runs on now. */
+  answer(
+    value: number,
+    heard: Tensor[] | undefined,
+    faults: readonly ClassFault[],
+    now: number,
+    deviceClass = this.traits.deviceClass,
+  ): Tensor[] {
     this.answered++;
-    const { behaviour, rate, deviceClass } = this.traits;
+    const { behaviour, rate } = this.traits;
     const honest = faultyOrNot(value, deviceClass, faults, now);
     const cheats = this.rng.next() < rate;
     let given = honest;

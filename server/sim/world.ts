@@ -60,7 +60,14 @@ interface Connection {
   /** Its assignments with their inputs, until answered or cancelled. */
   work: Map<AssignmentId, { model: ModelKey; value: number }>;
   resident: Set<ModelKey>;
+  /** Models that its hub asked for on WASM. */
+  onWasm: Set<ModelKey>;
 }
+
+/** All WASM builds of a GPU device compute alike. */
+const WASM_CLASS = 1;
+const classOf = ({ miner, onWasm }: Connection, model: ModelKey): number =>
+  onWasm.has(model) ? WASM_CLASS : miner.traits.deviceClass;
 
 const TICK_MS = 50;
 
@@ -143,6 +150,7 @@ export class World {
       isOpen: true,
       work: before?.work ?? new Map(),
       resident: before?.resident ?? new Set(),
+      onWasm: before?.onWasm ?? new Set(),
     };
     this.#connections.set(miner.name, connection);
     if (before) this.#sign(before);
@@ -281,7 +289,7 @@ export class World {
       case "run-reference":
         return this.#runReference(effect.task, effect.inputs);
       case "prepare":
-        return this.#prepare(effect.session, effect.model);
+        return this.#prepare(effect.session, effect.model, effect.runtime);
       case "assign":
         return this.#assign(effect);
       case "kept": {
@@ -321,12 +329,14 @@ export class World {
     });
   }
 
-  #prepare(session: SessionId, key: ModelKey): void {
+  #prepare(session: SessionId, key: ModelKey, runtime: string | undefined): void {
     const connection = this.#connectionOf(session);
     const model = this.#options.models.find((one) => one.key === key);
     if (!connection || !model) return;
     this.#toHub(connection, () => {
-      const { deviceClass } = connection.miner.traits;
+      if (runtime === "wasm") connection.onWasm.add(key);
+      else connection.onWasm.delete(key);
+      const deviceClass = classOf(connection, key);
       const outputs = model.golden.map(({ inputs }) => honestAnswer(inputValue(inputs), deviceClass));
       connection.resident.add(key);
       const digest = fingerprint(outputs.flat()).slice(-16);
@@ -349,7 +359,8 @@ export class World {
     const { owner, traits } = connection.miner;
     for (const { assignment, task, inputs } of effect.items) {
       const value = inputValue(inputs);
-      const lease = { owner, ...traits, assignment, task, model: effect.model, value };
+      const deviceClass = classOf(connection, effect.model);
+      const lease = { owner, ...traits, deviceClass, assignment, task, model: effect.model, value };
       this.#tell((watcher) => watcher.assigned(lease));
       if (!connection.isOpen) {
         this.#tell((watcher) => watcher.unassigned(assignment));
@@ -378,9 +389,9 @@ export class World {
 
   #answer(connection: Connection, id: AssignmentId): void {
     const { session, miner, work } = connection;
-    const { value } = work.get(id) as { value: number };
+    const { value, model } = work.get(id) as { value: number; model: ModelKey };
     work.delete(id);
-    const outputs = miner.answer(value, this.#heard.get(value), this.faults, this.now);
+    const outputs = miner.answer(value, this.#heard.get(value), this.faults, this.now, classOf(connection, model));
     this.#heard.set(value, outputs);
     this.executions++;
     const seq = ++connection.seq;

@@ -14,6 +14,7 @@ import { limits } from "../../shared/limits.ts";
 import {
   type AccountUpdate,
   type ChainSignature,
+  type Device,
   type Hello,
   type HelloAnswer,
   type HubToMiner,
@@ -101,7 +102,7 @@ export class MinerSockets {
     const { socket } = connection;
     switch (effect.kind) {
       case "prepare":
-        return void socket.emit("prepare", this.#prepareMessage(effect.model));
+        return void socket.emit("prepare", this.#prepareMessage(effect.model, effect.runtime));
       case "assign":
         return void socket.emit("assign", {
           model: effect.model,
@@ -140,11 +141,11 @@ export class MinerSockets {
     );
   }
 
-  #prepareMessage(model: ModelKey) {
+  #prepareMessage(model: ModelKey, runtime: Device["runtime"] | undefined) {
     const at = model.lastIndexOf("@");
     const base = `/models/${model.slice(0, at)}/${model.slice(at + 1)}`;
     const vectors = this.#options.goldenInputs(model).map((inputs) => this.#toWire(inputs, limits.goldenVectors));
-    return { model, manifest: `${base}/manifest.json`, files: `${base}/files`, vectors };
+    return { model, manifest: `${base}/manifest.json`, files: `${base}/files`, vectors, ...(runtime && { runtime }) };
   }
 
   /** Inline while the message stays small, else by blob. `sharing` items share one message. */
@@ -348,7 +349,7 @@ export class MinerSockets {
         resident: resident as ModelKey[],
       }),
     );
-    on("prepared", minerToHub.prepared, ({ model, outputs, loadMs, runMs }) => {
+    on("prepared", minerToHub.prepared, ({ model, outputs, loadMs, runMs, runtime }) => {
       const vectors: Tensor[][] = [];
       for (const [index, wire] of outputs.entries()) {
         const tensors = this.#fromWire(wire, `outputs[${index}]`);
@@ -364,6 +365,7 @@ export class MinerSockets {
         digest: commitmentOf(vectors.flat()).toString("hex"),
         loadMs,
         runMs,
+        runtime,
       });
     });
     on("prepareFailed", minerToHub.prepareFailed, ({ model, fault, message }) =>
