@@ -19,9 +19,11 @@ it("has one maker of slashes per asset, which asks for a decision", () => {
   expect(holding(/\bpostCase\(/).sort()).toEqual(["economy/case-postings.ts", "revisions.ts"]);
   const maker = sources.find(({ path }) => path === "economy/case-postings.ts")?.text ?? "";
   expect(maker.match(/export function/g)).toHaveLength(1);
-  expect(maker).toContain("export function postCase(decision: CaseDecided,");
+  expect(maker).toMatch(/export function postCase\(\s*decision: CaseDecided,/);
   const ofCollateral = sources.find(({ path }) => path === "economy/collateral.ts")?.text ?? "";
   expect(ofCollateral).toMatch(/export function slash\(\s*decision: CaseRuling \| null,/);
+  expect(holding(/\bslash\(/).sort()).toEqual(["case-collateral.ts", "economy/collateral.ts"]);
+  expect(holding(/\bslashCollateral\(/).sort()).toEqual(["case-collateral.ts", "revisions.ts"]);
 });
 
 it("has one maker of decisions, which needs a reviewer's ruling", () => {

@@ -1,14 +1,14 @@
-import type { AccountId, CustomerId, TaskId } from "../../shared/ids.ts";
+import type { AccountId, CustomerId, OwnerId, TaskId } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import { assert } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
-import { accounts } from "./accounts.ts";
+import { accounts, heldPayOwner } from "./accounts.ts";
 import { legsOf, type Transfer } from "./ledger.ts";
 
 /**
  * A settled answer was refuted: every posting of its settlement is reversed and the customer has the whole price back.
  * Only the pay of this very task is taken from its miner: an overturn is no punishment (../shared/policy.md, "Verdicts and
- * overturns"). What a party no longer holds comes from the verification pool, the domain's treasury and the foundation, in
+ * overturns"), held or matured. What a party no longer holds comes from the verification pool, the domain's treasury and the foundation, in
  * this order (../shared/money.md, "Collateral").
  */
 export interface RefutedTask {
@@ -24,11 +24,16 @@ export interface Reversal {
   claim: Nano;
 }
 
+/**
+ * `held`: what each owner still holds for the task, where that is less than its pay: whoever is not in it has matured it, and
+ * gives it back out of its own account. Null: nothing has matured.
+ */
 export function overturn(
   fact: RefutedTask,
   settlement: Transfer,
   balanceOf: (account: AccountId) => Nano,
   domain: string,
+  held: ReadonlyMap<OwnerId, Nano> | null = null,
 ): Reversal {
   assert(settlement.id === `settle:${fact.task}`, `${settlement.id} does not settle ${fact.task}`);
   const gains = new Map<AccountId, Nano>();
@@ -42,7 +47,7 @@ export function overturn(
   let back = 0n;
   for (const { account, amount } of settlement.legs) {
     if (account === payer) assert(amount === -fact.price, `${fact.task} was settled for another price`);
-    else if (amount > 0n) back += take(account, amount);
+    else if (amount > 0n) back += take(...whereItIs(account, amount, held));
     else {
       // The pool had paid a check out of its own: it has that back.
       gains.set(account, (gains.get(account) ?? 0n) - amount);
@@ -59,4 +64,12 @@ export function overturn(
     transfer: legs.length > 0 ? { id: `overturn:${task}`, kind: "overturn", at, task, legs } : null,
     claim: fact.price - back,
   };
+}
+
+function whereItIs(account: AccountId, amount: Nano, held: ReadonlyMap<OwnerId, Nano> | null): [AccountId, Nano] {
+  const owner = heldPayOwner(account);
+  if (owner === null || held === null) return [account, amount];
+  const left = held.get(owner);
+  if (left === undefined) return [accounts.miner(owner), amount];
+  return [account, left < amount ? left : amount];
 }

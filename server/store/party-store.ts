@@ -51,7 +51,7 @@ export interface Books {
   hasOpenCase(owner: OwnerId): Promise<boolean>;
 }
 
-export type Outcome<Reply> = Pick<Batch, "transfers" | "parties" | "audit"> & { reply: Reply };
+export type Outcome<Reply> = Batch & { reply: Reply };
 export type Work<Reply> = (books: Books) => Promise<Result<Outcome<Reply>, TabgridError>>;
 /** `repeated`: nothing was written now. */
 export type Acted<Reply> = Outcome<Reply> & { repeated: boolean };
