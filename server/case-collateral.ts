@@ -1,10 +1,10 @@
+import { assert } from "../shared/result.ts";
 import type { CaseDecided } from "./core/events.ts";
 import type { DomainMap } from "./domain-map.ts";
 import { accounts } from "./economy/accounts.ts";
 import { slash } from "./economy/collateral.ts";
 import { commonsSettings } from "./economy/domains.ts";
 import type { Transfer } from "./economy/ledger.ts";
-import { assert } from "../shared/result.ts";
 import type { PartyRecord } from "./store/party-records.ts";
 import type { Books } from "./store/party-store.ts";
 
@@ -14,7 +14,7 @@ import type { Books } from "./store/party-store.ts";
  */
 export async function slashCollateral(
   decision: CaseDecided,
-  books: Books,
+  books: Pick<Books, "all">,
   domains: DomainMap,
 ): Promise<{ transfers: Transfer[]; parties: PartyRecord[] }> {
   const transfers: Transfer[] = [];

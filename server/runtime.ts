@@ -13,18 +13,17 @@ import { step } from "./core/hub.ts";
 import type { HubState } from "./core/state.ts";
 import type { TaskState } from "./core/task.ts";
 import { WORDS_PER_PAYMENT } from "./core/witness.ts";
-import { COMMONS, type DomainMap } from "./domain-map.ts";
-import { heldPayOwner, poolDomain } from "./economy/accounts.ts";
+import type { DomainMap } from "./domain-map.ts";
+import { heldPayOwner } from "./economy/accounts.ts";
 import { expireHold, voidHold } from "./economy/holds.ts";
 import type { Transfer } from "./economy/ledger.ts";
-import { payPoolWork } from "./economy/pool-work.ts";
 import { receiptBatch, receiptLeaf } from "./economy/receipts.ts";
-import { type PayLine, settle } from "./economy/revenue.ts";
-import { payWords } from "./economy/witness-pay.ts";
 import { Exhibits } from "./exhibits.ts";
-import { revise } from "./revisions.ts";
+import { commitRevision, gather, revise } from "./revisions.ts";
+import { Settling } from "./settling.ts";
 import type { MinerEffect } from "./sockets/miners.ts";
 import type { AttestationRecord } from "./store/attestation-records.ts";
+import type { HeldChange } from "./store/held-changes.ts";
 import { sha256 } from "./store/sha256.ts";
 import type { Batch, ChainSignature, Store, TaskRecord } from "./store/store.ts";
 
@@ -97,8 +96,8 @@ export class Runtime {
   #chains: ChainSignature[] = [];
   #running = false;
   #timer: NodeJS.Timeout | null = null;
-  /** Verification pools by domain, as the last posting leaves them. */
-  readonly #pools: Map<string, Nano>;
+  readonly #settling: Settling;
+  #jobs: (() => Promise<void>)[] = [];
   #idle: (() => void)[] = [];
   #reported = 0;
   #done = 0;
@@ -107,7 +106,7 @@ export class Runtime {
   /** `pools`: the verification pools' balances at start, by domain. */
   constructor(options: RuntimeOptions, pools: ReadonlyMap<string, Nano>) {
     this.#options = options;
-    this.#pools = new Map(pools);
+    this.#settling = new Settling(options.domains, pools);
     this.#exhibits = new Exhibits((model) => options.state.models.get(model)?.comparator ?? null);
   }
 
@@ -124,10 +123,8 @@ export class Runtime {
 
   /** Others committed these: pools and funds follow, and whoever watches is told. */
   posted(transfers: readonly Transfer[]): void {
-    for (const { account, amount } of transfers.flatMap(({ legs }) => legs)) {
-      const domain = poolDomain(account);
-      if (domain !== null) this.#gainPool(domain, amount);
-    }
+    if (transfers.length === 0) return;
+    this.#settling.follow(transfers);
     this.#reportFunds(transfers);
     const at = this.#options.clock.now();
     const nothing = { tasks: new Set<LiveTask>(), settled: [], revised: [], standings: [], referenceRuns: 0 };
@@ -152,6 +149,25 @@ export class Runtime {
     });
   }
 
+  /**
+   * Work on the books between two turns: no task is settled and no answer overturned meanwhile. What it posted is told to the
+   * core and to whoever watches.
+   */
+  between<T>(work: () => Promise<{ value: T; transfers: readonly Transfer[] }>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#jobs.push(async () => {
+        try {
+          const { value, transfers } = await work();
+          this.posted(transfers);
+          resolve(value);
+        } catch (error) {
+          reject(error);
+        }
+      });
+      this.#kick();
+    });
+  }
+
   /** Resolves when what was reported until now is committed and sent, whatever comes in meanwhile. */
   caughtUp(): Promise<void> {
     if (this.#done === this.#reported) return Promise.resolve();
@@ -161,7 +177,7 @@ export class Runtime {
 
   /** Resolves when everything that was reported is committed and sent. */
   settled(): Promise<void> {
-    if (!this.#running && this.#inbox.length === 0) return Promise.resolve();
+    if (!this.#running) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
@@ -181,7 +197,8 @@ export class Runtime {
   }
 
   async #loop(): Promise<void> {
-    while (this.#inbox.length > 0) {
+    while (this.#inbox.length > 0 || this.#jobs.length > 0) {
+      for (const job of this.#jobs.splice(0)) await job();
       const events = this.#inbox.splice(0, BATCH_MAX);
       await this.#turn(await this.#afterHolds(events));
       this.#done += events.length;
@@ -218,18 +235,14 @@ export class Runtime {
     const { effects, wakeAt } = step(this.#options.state, events, this.#options.rng);
     const { batch, change } = this.#durable(effects);
     const { store, domains } = this.#options;
-    const revision = await revise(effects, { store, domains, pools: this.#pools, exhibits: this.#exhibits });
-    if (revision) {
-      for (const [domain, amount] of revision.poolGains) this.#gainPool(domain, amount);
+    const past = await gather(effects, store);
+    if (past) {
+      const { reply: revision } = await commitRevision(store, batch ?? {}, change.at, (books) =>
+        revise(past, { books, domains, pools: this.#settling.pools, exhibits: this.#exhibits }),
+      );
+      this.#settling.follow(revision.transfers);
       change.transfers = [...change.transfers, ...revision.transfers];
-      await this.#options.store.commit({
-        ...batch,
-        tasks: [...(batch?.tasks ?? []), ...revision.tasks],
-        transfers: change.transfers,
-        audit: revision.audit,
-        cases: revision.cases,
-      });
-    } else if (batch) await this.#options.store.commit(batch);
+    } else if (batch) await store.commit(batch);
     this.#reportFunds(change.transfers);
     this.#send(effects);
     for (const task of change.tasks) if (ended.has(task.state)) this.live.delete(task.spec.task);
@@ -248,6 +261,7 @@ export class Runtime {
     const revised: Change["revised"][number][] = [];
     const pay = new Map<OwnerId, WorkLine[]>();
     const addPay = (owner: OwnerId, line: WorkLine) => pay.set(owner, [...(pay.get(owner) ?? []), line]);
+    const held: HeldChange[] = [];
     const judged: Extract<HubEffect, { kind: "known-answers" }>[] = [];
     const attestations: AttestationRecord[] = [];
     let referenceRuns = 0;
@@ -271,8 +285,9 @@ export class Runtime {
           break;
         }
         case "check-done": {
-          const { transfer, lines } = this.#settle(effect.fact);
+          const { transfer, lines, held: kept } = this.#settling.settle(effect.fact);
           transfers.push(transfer);
+          held.push({ kind: "settled", held: kept, by: transfer.id });
           const leaf = receiptLeaf(effect.fact, transfer, this.#options.filesHash(effect.fact.model));
           leaves.push({ receipt: receiptOf(effect.fact.task), leaf });
           facts.push(effect.fact);
@@ -284,12 +299,10 @@ export class Runtime {
           break;
         }
         case "pool-work": {
-          const { revenue } = this.#options.domains.settingsOf(effect.fact.model);
-          const payment = payPoolWork(effect.fact, revenue, this.#poolOf(revenue.domain));
-          assert(payment.ok, "a published model's shares are valid");
-          this.#gainPool(revenue.domain, payment.value.poolGain);
-          if (payment.value.transfer) transfers.push(payment.value.transfer);
-          for (const { owner, amount, ...line } of payment.value.pay) {
+          const { transfer, lines, held: kept } = this.#settling.poolWork(effect.fact);
+          if (transfer) transfers.push(transfer);
+          if (transfer && kept) held.push({ kind: "settled", held: kept, by: transfer.id });
+          for (const { owner, amount, ...line } of lines) {
             addPay(owner, { ...line, model: effect.fact.model, at, amount: amount.toString() });
           }
           break;
@@ -300,6 +313,7 @@ export class Runtime {
         case "work": {
           const { assignment, model, role, outcome, reason } = effect;
           addPay(effect.owner, { assignment, model, role, at, outcome, amount: "0", reason });
+          if (outcome === "refuted") held.push({ kind: "refuted", owner: effect.owner, at });
           break;
         }
         case "standing":
@@ -321,12 +335,12 @@ export class Runtime {
           break;
         case "attested":
           attestations.push({ ...effect.fact, proof: this.#options.proofOf(effect.fact.witness) });
+          held.push(...this.#settling.available(effect.fact));
           break;
         case "witness-pay": {
           // Validators serve all domains: the pool of the one that is always there pays their words.
-          const paid = payWords(effect, WORDS_PER_PAYMENT, COMMONS, this.#poolOf(COMMONS));
-          if (paid) transfers.push(paid.transfer);
-          if (paid) this.#gainPool(COMMONS, -paid.amount);
+          const paid = this.#settling.words(effect, WORDS_PER_PAYMENT);
+          if (paid) transfers.push(paid);
         }
       }
     }
@@ -344,7 +358,7 @@ export class Runtime {
     const chainSignatures = this.#chains.splice(0);
     const compatibility = this.#options.compatibility.add(judged);
     const { standings: owners } = change;
-    const parts = { tasks: records, transfers, standings: owners, chainSignatures, compatibility, attestations };
+    const parts = { tasks: records, transfers, standings: owners, chainSignatures, compatibility, attestations, held };
     if (Object.values(parts).every(({ length }) => length === 0)) return { batch: null, change };
     const batch: Batch = parts;
     if (leaves.length > 0) batch.receipts = receiptBatch(leaves, at, this.#options.sign, sha256);
@@ -362,22 +376,6 @@ export class Runtime {
     }
     const at = this.#options.clock.now();
     for (const [owner, amount] of gains) this.report({ kind: "owner.paid", at, owner, amount });
-  }
-
-  #poolOf(domain: string): Nano {
-    return this.#pools.get(domain) ?? 0n;
-  }
-
-  #gainPool(domain: string, amount: Nano): void {
-    this.#pools.set(domain, this.#poolOf(domain) + amount);
-  }
-
-  #settle(fact: CheckDone): { transfer: Transfer; lines: PayLine[] } {
-    const { revenue } = this.#options.domains.settingsOf(fact.model);
-    const settled = settle(fact, revenue, this.#poolOf(revenue.domain), sha256);
-    assert(settled.ok, `a published model's shares are valid, yet: ${settled.ok ? "" : settled.error.message}`);
-    this.#gainPool(revenue.domain, settled.value.poolGain);
-    return { transfer: settled.value.transfer, lines: settled.value.pay };
   }
 
   #send(effects: readonly HubEffect[]): void {

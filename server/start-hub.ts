@@ -29,6 +29,7 @@ import { createReferenceNode, type ReferenceNode } from "./reference/node.ts";
 import { createRegistry } from "./registry.ts";
 import { quarantinedGrounds } from "./revisions.ts";
 import { Runtime } from "./runtime.ts";
+import { Maturer } from "./settlement/maturer.ts";
 import { BlobStore } from "./sockets/blobs.ts";
 import { ConsoleFeed } from "./sockets/console.ts";
 import { EarningsFeed } from "./sockets/earnings.ts";
@@ -204,6 +205,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
     earned: (owner) => earnings.of(owner),
     warn,
   });
+  const maturer = new Maturer({ runtime, store, clock, domains });
   for (const observer of [statistics, earnings, consoleFeed]) runtime.observers.add(observer);
 
   const hubKeyText = Buffer.from(hubKey.publicKey).toString("base64url");
@@ -225,7 +227,10 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
   });
   trust.fn = app.get("trust proxy fn");
   server.on("request", app);
+  await store.settlement.begin(clock.now());
   await runtime.settled();
+  await maturer.round();
+  maturer.start(options.fatal);
   await listen(server, config);
 
   const { port } = server.address() as AddressInfo;
@@ -246,6 +251,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
       io.disconnectSockets(true);
       consoleFeed.close();
       earnings.close();
+      await maturer.close();
       await runtime.close();
       server.closeAllConnections();
       await io.close();

@@ -1,9 +1,9 @@
-import type { OwnerId } from "../../shared/ids.ts";
+import type { AccountId, OwnerId } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import type { AccountUpdate, WorkLine } from "../../shared/protocol.ts";
 import type { HubState } from "../core/state.ts";
 import { trustOf } from "../core/trust.ts";
-import { accounts } from "../economy/accounts.ts";
+import { accounts, heldPayOwner } from "../economy/accounts.ts";
 import type { Change, Observer } from "../runtime.ts";
 import type { Store } from "../store/store.ts";
 
@@ -64,16 +64,25 @@ export class EarningsFeed implements Observer {
   }
 
   committed(change: Change): void {
+    for (const { account, amount } of change.transfers.flatMap(({ legs }) => legs)) this.#move(account, amount);
     for (const [owner, lines] of change.pay) {
       const earnings = this.#byOwner.get(owner);
       if (!earnings) continue;
       for (const line of lines) {
-        earnings.held += BigInt(line.amount);
         if (line.outcome === "paid") earnings.tasks++;
       }
       earnings.untold = [...earnings.untold, ...lines].slice(-LINES_KEPT);
       earnings.told = false;
     }
+  }
+
+  #move(account: AccountId, amount: Nano): void {
+    const holder = heldPayOwner(account);
+    const earnings = this.#byOwner.get(holder ?? (account.replace(/^miner:/, "") as OwnerId));
+    if (!earnings || !account.startsWith("miner:")) return;
+    if (holder) earnings.held += amount;
+    else earnings.available += amount;
+    earnings.told = false;
   }
 
   close(): void {

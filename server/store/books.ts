@@ -21,7 +21,7 @@ export async function findFaults(db: Db, engine: Engine): Promise<string[]> {
   const faults: string[] = [];
   try {
     faults.push(...(await engine.findDamage()));
-    for (const find of [findBrokenLinks, findWrongBalances, findWrongHolds, findWrongReceipts]) {
+    for (const find of [findBrokenLinks, findWrongBalances, findWrongHolds, findWrongHeldPay, findWrongReceipts]) {
       if (faults.length < FAULTS_MAX) faults.push(...(await find(db)));
     }
   } catch (error) {
@@ -148,6 +148,25 @@ async function findWrongHolds(db: Db): Promise<string[]> {
     ...sums.rows.map(
       (row) => `Account ${row.account} holds ${row.balance}, its open holds sum to ${row.pending ?? 0n}.`,
     ),
+  ];
+}
+
+/** What an owner's account holds is what its lines of held pay add up to; no task has matured without being counted. */
+async function findWrongHeldPay(db: Db): Promise<string[]> {
+  const sums = await sql<{ account: string; balance: bigint; lines: bigint | null }>`
+    with lines as (select 'miner:' || owner || ':held' as account, cast(sum(amount) as bigint) as total
+      from held_pay group by owner)
+    select accounts.account, accounts.balance, lines.total as lines from accounts
+      left join lines on lines.account = accounts.account
+      where accounts.account like 'miner:%:held' and accounts.balance <> coalesce(lines.total, 0)
+      limit ${BigInt(FAULTS_MAX)}`.execute(db);
+  const counts = await sql<{ task: string; unpaid: bigint }>`
+    select task, unpaid from held_tasks where (unpaid = 0 and parts = 1)
+      or unpaid <> (select count(*) from held_pay where held_pay.task = held_tasks.task)
+      limit ${BigInt(FAULTS_MAX)}`.execute(db);
+  return [
+    ...sums.rows.map((row) => `Account ${row.account} holds ${row.balance}, its lines sum to ${row.lines ?? 0n}.`),
+    ...counts.rows.map(({ task, unpaid }) => `${task} waits for ${unpaid} lines of pay, which are not its lines.`),
   ];
 }
 

@@ -1,7 +1,8 @@
 import { sql, type Transaction } from "kysely";
-import type { OwnerId, TaskId } from "../../shared/ids.ts";
+import type { ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import type { Millis } from "../../shared/time.ts";
+import { accounts } from "../economy/accounts.ts";
 import { apportion } from "../economy/apportion.ts";
 import type { HeldTask } from "../economy/held-task.ts";
 import { hex } from "../economy/ledger.ts";
@@ -15,16 +16,19 @@ import { countSettled, type TallyRows } from "./tally-rows.ts";
  * compares the two; here it stands in the database, so that memory does not grow with what is held.
  */
 export type HeldChange =
-  | { kind: "settled"; held: HeldTask }
+  /** `by`: the transfer that pays it; where that is posted already, so is this. */
+  | { kind: "settled"; held: HeldTask; by: string }
   | { kind: "overturned"; task: TaskId }
   /** A result was refuted: the owner's clean days start again. */
   | { kind: "refuted"; owner: OwnerId; at: Millis }
   | { kind: "frozen"; owner: OwnerId }
   | { kind: "thawed"; owner: OwnerId }
-  /** A ruling took `amount`: every line gives in proportion. `by` breaks ties. */
+  /** A ruling took `amount` by a transfer of this id: every line gives in proportion. */
   | { kind: "forfeited"; owner: OwnerId; amount: Nano; by: string }
   /** A ruling ended all held pay of the owner. */
-  | { kind: "expelled"; owner: OwnerId };
+  | { kind: "expelled"; owner: OwnerId }
+  /** Attested: a claim to what the running epoch emits. */
+  | { kind: "available"; owner: OwnerId; domain: string; model: ModelKey; ms: bigint };
 
 type Trx = Transaction<Tables>;
 type OwnerRow = Tables["held_owners"];
@@ -50,7 +54,9 @@ export class HeldChanges {
     await this.#load(changes.flatMap(ownersOf));
     for (const change of changes) {
       if (change.kind === "settled") this.#settled(change.held);
-      else {
+      else if (change.kind === "available") {
+        this.#tally.add("availability", change.ms, change.domain, change.model, accounts.miner(change.owner));
+      } else {
         await this.#insert();
         await this.#change(change);
       }
@@ -78,7 +84,7 @@ export class HeldChanges {
     }
   }
 
-  async #change(change: Exclude<HeldChange, { kind: "settled" }>): Promise<void> {
+  async #change(change: Exclude<HeldChange, { kind: "settled" | "available" }>): Promise<void> {
     switch (change.kind) {
       case "overturned":
         await sql`delete from held_pay where task = ${change.task}`.execute(this.#trx);
@@ -168,5 +174,5 @@ export class HeldChanges {
 
 const ownersOf = (change: HeldChange): OwnerId[] => {
   if (change.kind === "settled") return change.held.pay.map(({ owner }) => owner);
-  return change.kind === "overturned" ? [] : [change.owner];
+  return change.kind === "overturned" || change.kind === "available" ? [] : [change.owner];
 };

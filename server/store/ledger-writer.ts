@@ -76,11 +76,13 @@ export class LedgerWriter {
     return outcomes;
   }
 
-  /** Posts what is not posted yet, and ends the holds that it ends. */
-  async post(transfers: readonly Transfer[]): Promise<void> {
+  /** Posts what is not posted yet, and ends the holds that it ends. Returns the ids of what was posted before. */
+  async post(transfers: readonly Transfer[]): Promise<Set<string>> {
     const fresh = await this.#fresh(transfers);
     await this.#endHolds(fresh.map(({ transfer }) => transfer));
     await this.#append(fresh);
+    const posted = new Set(fresh.map(({ transfer }) => transfer.id));
+    return new Set(transfers.flatMap(({ id }) => (posted.has(id) ? [] : [id])));
   }
 
   async #fresh(transfers: readonly Transfer[]): Promise<{ transfer: Transfer; input: string }[]> {

@@ -74,17 +74,6 @@ export class SettlementStore {
     });
   }
 
-  /** Attested time of owners, ms, into the running epoch. */
-  addAvailability(lines: readonly { domain: string; model: ModelKey; party: AccountId; ms: bigint }[]): Promise<void> {
-    if (lines.length === 0) return Promise.resolve();
-    const { engine } = this.#parts;
-    return this.#parts.write(async (trx) => {
-      const tally = new TallyRows(await runningEpoch(engine, trx));
-      for (const { domain, model, party, ms } of lines) tally.add("availability", ms, domain, model, party);
-      await tally.write(engine, trx);
-    });
-  }
-
   balances(names: readonly AccountId[]): Promise<Map<AccountId, Nano>> {
     const { engine, db } = this.#parts;
     return this.#parts.read(async () => {
@@ -208,9 +197,19 @@ export class SettlementStore {
     });
   }
 
-  /** The plan's transfers that are not posted yet; the debits of an approved plan are spoken for. */
-  unposted(epoch: number): Promise<Transfer[]> {
-    return this.#parts.read(async () => await this.#unposted(this.#parts.db, epoch, 1_000_000n));
+  /** What an approved plan has still to take from accounts: it is spoken for. */
+  reserved(): Promise<Map<AccountId, Nano>> {
+    return this.#parts.read(async () => {
+      const { rows } = await sql<{ transfer: string }>`
+        select transfer from epoch_transfers
+        where epoch = (select max(epoch) from epochs where state = 'approved')
+          and not exists (select 1 from transfers where transfers.id = epoch_transfers.id)`.execute(this.#parts.db);
+      const reserved = new Map<AccountId, Nano>();
+      for (const { account, amount } of rows.flatMap(({ transfer }) => readTransfer(transfer).legs)) {
+        if (amount < 0n) reserved.set(account, (reserved.get(account) ?? 0n) - amount);
+      }
+      return reserved;
+    });
   }
 
   /** Posts a part of what is missing; what it posted, none when all is done. */

@@ -104,10 +104,11 @@ export class SqlStore implements Store {
     const { tasks = [], transfers = [], receipts, standings = [], miners = [], models = [] } = batch;
     const { chainSignatures = [], audit = [], cases = [], compatibility = [], parties = [], held = [] } = batch;
     const insert = this.#engine.insertRows;
-    if (transfers.length > 0) await ledger.post(transfers);
+    const known = transfers.length > 0 ? await ledger.post(transfers) : new Set<string>();
     await insert(trx, "tasks", newest(tasks, "task").map(records.taskRow), replaceTask);
     if (receipts) await this.#insertReceipts(trx, receipts, ledger.head.seq);
-    if (held.length > 0) await this.#changeHeld(trx, held);
+    const changes = held.filter((change) => !("by" in change && known.has(change.by)));
+    if (changes.length > 0) await this.#changeHeld(trx, changes);
     const standingRows = newest(standings, "owner").map((of) => ({ owner: of.owner, standing: JSON.stringify(of) }));
     await insert(trx, "standings", standingRows, "on conflict (owner) do update set standing = excluded.standing");
     await insert(trx, "miners", newest(miners, "miner").map(records.minerRow), keepFirstSeen);
@@ -123,7 +124,7 @@ export class SqlStore implements Store {
   }
 
   async #changeHeld(trx: Transaction<Tables>, changes: NonNullable<Batch["held"]>) {
-    const counts = changes.some(({ kind }) => kind === "expelled");
+    const counts = changes.some(({ kind }) => kind === "expelled" || kind === "available");
     const tally = new TallyRows(counts ? await runningEpoch(this.#engine, trx) : 0n);
     await new HeldChanges(this.#engine, trx, tally).apply(changes);
     await tally.write(this.#engine, trx);

@@ -7,7 +7,9 @@ import {
   receiptOf,
 } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
+import { commonsTariff } from "../../shared/pricing.ts";
 import type { VerdictBasis } from "../core/events.ts";
+import { heldTask } from "../economy/held-task.ts";
 import { receiptBatch, receiptLeaf } from "../economy/receipts.ts";
 import { commonsRevenue, settle } from "../economy/revenue.ts";
 import type { VerifiedTask } from "../economy/verified-task.ts";
@@ -48,7 +50,8 @@ export class Traffic {
       const settlement = settle(fact, commonsRevenue, pool, sha256);
       if (!settlement.ok) throw new Error(settlement.error.message);
       pool += settlement.value.poolGain;
-      return { fact, transfer: settlement.value.transfer };
+      const held = heldTask(fact, settlement.value, null, commonsRevenue, commonsTariff);
+      return { fact, transfer: settlement.value.transfer, held };
     });
     const leaves = settled.map(({ fact, transfer }) => ({
       receipt: receiptOf(fact.task),
@@ -58,6 +61,7 @@ export class Traffic {
       tasks: facts.map(taskOf),
       transfers: settled.map(({ transfer }) => transfer),
       receipts: receiptBatch(leaves, 9_000, () => "signature", sha256),
+      held: settled.map(({ held, transfer }) => ({ kind: "settled", held, by: transfer.id })),
     };
   }
 
