@@ -14,6 +14,7 @@ import { seededRng } from "../shared/random.ts";
 import { err, ok } from "../shared/result.ts";
 import { type Clock, systemClock } from "../shared/time.ts";
 import { createApi } from "./api/app.ts";
+import { createOpenAi } from "./api/openai/openai.ts";
 import { defaultRateLimits, type RateLimits } from "./api/rate-limit.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { Compatibility } from "./compatibility.ts";
@@ -214,8 +215,13 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
   for (const ground of await quarantinedGrounds(store)) {
     runtime.report({ kind: "class.ruled", at: clock.now(), ground, quarantined: true });
   }
+  await store.idempotency.releaseOwn();
+  const openAi = createOpenAi({ gateway, store, dataDir: config.dataDir, clock, log });
   const app = createApi({
     gateway,
+    openAi,
+    replies: store.idempotency,
+    clock,
     keys,
     config: {
       trustProxy: config.trustProxy,
@@ -231,6 +237,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
   await runtime.settled();
   await maturer.round();
   maturer.start(options.fatal);
+  await openAi.start();
   await listen(server, config);
 
   const { port } = server.address() as AddressInfo;
@@ -249,6 +256,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
     async close(): Promise<void> {
       server.close();
       io.disconnectSockets(true);
+      await openAi.close();
       consoleFeed.close();
       earnings.close();
       await maturer.close();

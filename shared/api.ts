@@ -136,18 +136,6 @@ export const serverMetadataSchema = z.object({
   extensions: z.array(z.string()),
 });
 
-export const openAiModelSchema = z.object({
-  id: z.string(),
-  object: z.literal("model"),
-  created: z.number().meta({ description: "Unix seconds" }),
-  owned_by: z.string(),
-  version: z.string(),
-  task: z.string(),
-  online_miners: z.number(),
-  price: z.object({ fast: micro, verified: micro }).nullable().meta({ description: "µUSDC of one row" }),
-});
-export const openAiModelsSchema = z.object({ object: z.literal("list"), data: z.array(openAiModelSchema) });
-
 const errorFieldsSchema = z.object({
   code: z.enum(Object.keys(errorCodes) as [string, ...string[]]),
   field: z.string().optional(),

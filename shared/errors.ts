@@ -63,6 +63,8 @@ export const errorCodes = {
   "wrong-state": 409,
   "case-closed": 409,
   "agent-exists": 409,
+  "idempotency-in-flight": 409,
+  "idempotency-mismatch": 422,
   // models
   "invalid-model": 422,
   "model-exists": 409,

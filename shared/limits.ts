@@ -15,6 +15,35 @@ export const limits = {
   blobStoreBytes: 1024 * MIB,
   /** An ONNX file at registration. */
   modelBytes: 2048 * MIB,
+  /** A JSON body under /v1. */
+  textBodyBytes: 4 * MIB,
+  /** `n` of one request. */
+  choicesMax: 16,
+  messagesMax: 2_048,
+  toolsMax: 128,
+  stopStringsMax: 16,
+  stopStringChars: 256,
+  /** Of a completion that names none; OpenAI's default. */
+  completionTokensDefault: 16,
+  /** Of a chat that names none, where the context leaves as many. */
+  chatTokensDefault: 1_024,
+  embeddingInputsMax: 2_048,
+  embeddingTokensMax: 300_000,
+  /** What a stream's reader may be behind before its generation ends. */
+  streamBacklogBytes: 1 * MIB,
+  /** A quiet stream says that it lives. */
+  streamPingMs: 15_000,
+  /** A reply that is kept for its Idempotency-Key. */
+  keptReplyBytes: 8 * MIB,
+  keptReplyMs: 24 * 60 * 60_000,
+  /** An uploaded file, and all files of one customer. */
+  fileBytes: 100 * MIB,
+  fileStoreBytes: 1024 * MIB,
+  batchLines: 50_000,
+  batchLineBytes: 1 * MIB,
+  batchWindowMs: 24 * 60 * 60_000,
+  /** Batches that one customer may have open. */
+  batchesOpen: 16,
   tensorsPerMessage: 64,
   tensorRank: 8,
   nameChars: 256,

@@ -39,7 +39,7 @@ describe("errors have the shape of their path", () => {
 
   it("/v1", async () => {
     const { error } = openAiErrorSchema.strict().parse(await (await api.fetch("/v1/nothing")).json());
-    expect(error).toMatchObject({ type: "invalid_request_error", param: "path", code: "not-found" });
+    expect(error).toMatchObject({ type: "invalid_request_error", param: "path", code: "not_found" });
   });
 
   it.each(["/api/v1/nothing", "/nothing", "/v22"])("%s: RFC 9457", async (path) => {

@@ -4,19 +4,22 @@ import express, { type Express } from "express";
 import helmet from "helmet";
 import type { Logger } from "pino";
 import { failure, TabgridFailure } from "../../shared/errors.ts";
+import type { Clock } from "../../shared/time.ts";
 import type { Config } from "../config.ts";
 import type { Gateway } from "../gateway.ts";
+import type { IdempotencyStore } from "../store/idempotency-store.ts";
 import type { Keys } from "./auth.ts";
 import { cases } from "./cases.ts";
 import { type Endpoint, mount } from "./endpoint.ts";
 import { errorHandler } from "./error-reply.ts";
+import { idempotency } from "./idempotency.ts";
 import { ledger } from "./ledger.ts";
 import { minerFiles } from "./miner-files.ts";
 import { network } from "./network.ts";
 import { openInference } from "./open-inference.ts";
-import { openAi } from "./openai.ts";
+import type { OpenAi } from "./openai/openai.ts";
 import { ops } from "./ops.ts";
-import { type RateLimits, rateLimit } from "./rate-limit.ts";
+import { type RateLimits, rateLimit, tokenLimit } from "./rate-limit.ts";
 import { registration } from "./registration.ts";
 import { staticPages } from "./static.ts";
 
@@ -29,8 +32,17 @@ export interface ApiConfig extends Pick<Config, "trustProxy"> {
   log: Pick<Logger, "error">;
 }
 
+export interface ApiParts {
+  gateway: Gateway;
+  openAi: OpenAi;
+  replies: IdempotencyStore;
+  clock: Clock;
+  keys: Keys;
+  config: ApiConfig;
+}
+
 /** The HTTP face of the hub. Every endpoint is a row in one of the lists below; everything else follows from the rows. */
-export function createApi({ gateway, keys, config }: { gateway: Gateway; keys: Keys; config: ApiConfig }): Express {
+export function createApi({ gateway, openAi, replies, clock, keys, config }: ApiParts): Express {
   const app = express();
   app.disable("x-powered-by");
   app.set("trust proxy", config.trustProxy);
@@ -46,7 +58,7 @@ export function createApi({ gateway, keys, config }: { gateway: Gateway; keys: K
   app.use(compression());
   const endpoints: Endpoint[] = [
     ...openInference(gateway, config.version),
-    ...openAi(gateway),
+    ...openAi.endpoints(tokenLimit(config.rateLimits)),
     ...network(gateway),
     ...registration(gateway),
     ...ledger(gateway),
@@ -54,7 +66,7 @@ export function createApi({ gateway, keys, config }: { gateway: Gateway; keys: K
     ...minerFiles(gateway),
     ...ops(gateway, config.version, () => endpoints),
   ];
-  mount(app, endpoints, keys, rateLimit(config.rateLimits));
+  mount(app, endpoints, { keys, limit: rateLimit(config.rateLimits), once: idempotency(replies, clock) });
   app.use((request) => {
     const got = `${request.method} ${request.path.slice(0, 200)}`;
     throw new TabgridFailure(

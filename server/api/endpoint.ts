@@ -11,6 +11,8 @@ export interface Body {
   /** The error when it is larger. */
   tooLarge: Extract<ErrorCode, "body-too-large" | "model-too-large">;
   schema?: z.ZodType;
+  /** Left for the handler to read as it comes. */
+  isStream?: boolean;
 }
 
 /** One row of the API: routing, access, limits, `405`, `/openapi.json` and `/docs` all follow from it. */
@@ -24,13 +26,22 @@ export interface Endpoint {
   query?: z.ZodObject;
   /** Read whole into `request.body`, a Buffer, after access was granted. */
   body?: Body;
+  /** What it does is paid for, so a repeat under the same Idempotency-Key gives the first reply. */
+  isBillable?: boolean;
   /** By status. */
   replies: Record<number, { description: string; type?: string; schema?: z.ZodType }>;
   /** May throw TabgridFailure. */
   handle(request: Request, response: Response): void | Promise<void>;
 }
 
-export function mount(app: Express, endpoints: readonly Endpoint[], keys: Keys, limit: RateLimit): void {
+export interface Gates {
+  keys: Keys;
+  limit: RateLimit;
+  /** For endpoints that are billable. */
+  once: RequestHandler;
+}
+
+export function mount(app: Express, endpoints: readonly Endpoint[], { keys, limit, once }: Gates): void {
   const admit = (access: Access): RequestHandler => {
     return async (request, response, next) => {
       const principal = identify(request, keys);
@@ -40,10 +51,9 @@ export function mount(app: Express, endpoints: readonly Endpoint[], keys: Keys, 
       next();
     };
   };
-  for (const { method, path, access, body, handle } of endpoints) {
-    app[method](path, admit(access), ...(body ? [readBody(body)] : []), (request, response) =>
-      handle(request, response),
-    );
+  for (const { method, path, access, body, isBillable, handle } of endpoints) {
+    const before = [admit(access), ...(body && !body.isStream ? [readBody(body)] : []), ...(isBillable ? [once] : [])];
+    app[method](path, ...before, (request, response) => handle(request, response));
   }
   for (const path of new Set(endpoints.map((endpoint) => endpoint.path))) {
     const methods = endpoints.filter((endpoint) => endpoint.path === path).map(({ method }) => method.toUpperCase());

@@ -1,7 +1,12 @@
 import type { ErrorRequestHandler, Response } from "express";
 import type { Logger } from "pino";
+import type { z } from "zod";
+import type { openAiErrorSchema } from "../../shared/api.ts";
 import { type ErrorCode, errorCodes, failure, type TabgridError, TabgridFailure } from "../../shared/errors.ts";
 import { err, type Result } from "../../shared/result.ts";
+
+/** Where a 503 does not say itself when to come back. */
+const RETRY_AFTER_SECONDS = 5;
 
 /** The one place where an error becomes HTTP: status from shared/errors.ts, shape from the path. */
 export function errorHandler(log: Pick<Logger, "error">): ErrorRequestHandler {
@@ -18,23 +23,28 @@ export function errorHandler(log: Pick<Logger, "error">): ErrorRequestHandler {
   };
 }
 
-function sendError(response: Response, path: string, error: TabgridError, status: number): void {
+export function sendError(
+  response: Response,
+  path: string,
+  error: TabgridError,
+  status: number = errorCodes[error.code],
+): void {
   if (status === 401 && !response.hasHeader("www-authenticate")) {
     response.set("www-authenticate", 'Bearer realm="tabgrid"');
   }
-  if (error.retryAfter !== undefined) {
-    response.set("retry-after", String(Math.ceil(error.retryAfter)));
-    response.set("retry-after-ms", String(Math.ceil(error.retryAfter * 1000)));
+  const retryAfter = error.retryAfter ?? (status === 503 ? RETRY_AFTER_SECONDS : undefined);
+  if (retryAfter !== undefined) {
+    response.set("retry-after", String(Math.ceil(retryAfter)));
+    response.set("retry-after-ms", String(Math.ceil(retryAfter * 1000)));
   }
-  // OpenAI's clients repeat every 409, also where it can only fail again.
-  if (status === 409) response.set("x-should-retry", "false");
+  // OpenAI's clients repeat every 409 and 5xx, also where it can only fail again.
+  if (status === 409 && retryAfter === undefined) response.set("x-should-retry", "false");
   response.removeHeader("location");
   response.set("cache-control", "no-store").status(status);
   if (isUnder(path, "/v2")) {
     response.json({ error: error.message });
   } else if (isUnder(path, "/v1")) {
-    const { code, message, field = null } = error;
-    response.json({ error: { message, type: openAiType(status), param: field, code } });
+    response.json(openAiError(error, status));
   } else {
     const { code, message, field, expected, got } = error;
     response.type("application/problem+json").send(
@@ -67,6 +77,23 @@ export const fault = (code: ErrorCode, field: string, expected: string, got: str
 
 const isUnder = (path: string, root: string): boolean => path === root || path.startsWith(`${root}/`);
 const titleOf = (code: ErrorCode): string => code.replaceAll("-", " ");
+
+/** OpenAI's own names where it has one, else ours in its spelling. */
+const openAiCodes: Partial<Record<ErrorCode, string>> = {
+  "unknown-model": "model_not_found",
+  unauthenticated: "invalid_api_key",
+  "insufficient-balance": "insufficient_quota",
+  "rate-limited": "rate_limit_exceeded",
+};
+
+/** The body of an error under `/v1`, in a reply or in a stream. */
+export function openAiError(
+  { code, message, field }: TabgridError,
+  status: number = errorCodes[code],
+): z.infer<typeof openAiErrorSchema> {
+  const name = openAiCodes[code] ?? code.replaceAll("-", "_");
+  return { error: { message, type: openAiType(status), param: field ?? null, code: name } };
+}
 
 function openAiType(status: number): string {
   if (status === 401) return "authentication_error";

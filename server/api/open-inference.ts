@@ -15,6 +15,7 @@ import type { Gateway, ModelStatus } from "../gateway.ts";
 import { customerOf } from "./auth.ts";
 import { type Endpoint, segment } from "./endpoint.ts";
 import { notFound, unwrap } from "./error-reply.ts";
+import { hangUpSignal } from "./hang-up.ts";
 import { encodeAnswer, type InferReply } from "./infer-reply.ts";
 import { decodeInfer } from "./infer-request.ts";
 import { microText, priceHint } from "./price-text.ts";
@@ -60,6 +61,7 @@ export function openInference(gateway: Gateway, version: string): Endpoint[] {
       tag,
       summary: "Run a model; JSON, or JSON and binary tensors",
       access: "key",
+      isBillable: true,
       body: {
         type: "application/json",
         limitBytes: limits.inferBodyBytes,
@@ -175,11 +177,7 @@ async function infer(gateway: Gateway, request: Request, response: Response): Pr
     } satisfies z.input<typeof inferReplySchema>);
     return;
   }
-  const gone = new AbortController();
-  response.once("close", () => {
-    if (!response.writableFinished) gone.abort();
-  });
-  const answer = unwrap(await gateway.infer(asked, gone.signal));
+  const answer = unwrap(await gateway.infer(asked, hangUpSignal(response)));
   send(response, encodeAnswer(answer, asked.id, asked.outputs, decoded.isBinary));
 }
 

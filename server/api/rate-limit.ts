@@ -9,9 +9,11 @@ export interface RateLimits {
   perKey: number;
   /** Requests a minute of one address without a known key (IPv6: one /64), guesses at keys among them. */
   perAddress: number;
+  /** Tokens a minute of one API key, prompts and the most that is asked to be generated. */
+  tokensPerKey?: number;
 }
 
-export const defaultRateLimits: RateLimits = { perKey: 120_000, perAddress: 36_000 };
+export const defaultRateLimits: RateLimits = { perKey: 120_000, perAddress: 36_000, tokensPerKey: 100_000_000 };
 
 const WINDOW_SECONDS = 60;
 
@@ -44,6 +46,52 @@ export function rateLimit(limits: RateLimits): RateLimit {
       const expected = `at most ${points} requests a minute for each ${kind}`;
       throw new TabgridFailure(failure("rate-limited", `expected ${expected}`, { expected, retryAfter: resetSeconds }));
     }
+  };
+}
+
+/** Counts the tokens of texts beside the requests. */
+export interface TokenLimit {
+  /** Sets tokens aside, says on the response what is left, and throws `rate-limited` when there are not as many. */
+  take(response: Response, tokens: number): Promise<void>;
+  /** Gives back what was not used. */
+  giveBack(response: Response, tokens: number): Promise<void>;
+}
+
+export function tokenLimit({
+  tokensPerKey: points = defaultRateLimits.tokensPerKey as number,
+}: RateLimits): TokenLimit {
+  const limiter = new RateLimiterMemory({ points, duration: WINDOW_SECONDS });
+  const keyOf = (response: Response): string | null => {
+    const principal = response.locals.principal as Principal | null;
+    return principal?.kind === "customer" ? principal.key : null;
+  };
+  return {
+    async take(response, tokens) {
+      const key = keyOf(response);
+      if (key === null) return;
+      const counted = await limiter.consume(key, tokens).catch((refused) => {
+        if (refused instanceof RateLimiterRes) return refused;
+        throw refused;
+      });
+      const isRefused = counted.consumedPoints > points;
+      if (isRefused) await limiter.reward(key, tokens);
+      const left = Math.max(0, points - counted.consumedPoints + (isRefused ? tokens : 0));
+      const resetSeconds = counted.msBeforeNext / 1000;
+      response.set({
+        "x-ratelimit-limit-tokens": String(points),
+        "x-ratelimit-remaining-tokens": String(left),
+        "x-ratelimit-reset-tokens": `${resetSeconds.toFixed(3)}s`,
+      });
+      if (!isRefused) return;
+      const expected = `at most ${points} tokens a minute for each key`;
+      const message = `expected ${expected}, of which ${left} are left, but ${tokens} were asked for`;
+      const detail = { expected, got: String(tokens), retryAfter: resetSeconds };
+      throw new TabgridFailure(failure("rate-limited", message, detail));
+    },
+    async giveBack(response, tokens) {
+      const key = keyOf(response);
+      if (key !== null && tokens > 0) await limiter.reward(key, tokens);
+    },
   };
 }
 

@@ -1,16 +1,23 @@
+import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Logger } from "pino";
 import { type Manifest, manifestSchema } from "../../models/manifest.ts";
 import { failure, type TabgridError } from "../../shared/errors.ts";
 import type { AccountId, CaseId, CustomerId, ReceiptId, TaskId } from "../../shared/ids.ts";
 import { err, ok } from "../../shared/result.ts";
 import { type TensorSpec, totalBytes } from "../../shared/tensor.ts";
+import { systemClock } from "../../shared/time.ts";
 import type { CaseDesk } from "../cases.ts";
 import type { CaseDetail, Gateway, InferRequest, ModelStatus, RegisterRequest, TaskView } from "../gateway.ts";
+import { openStore } from "../store/open.ts";
 import { type ApiConfig, createApi } from "./app.ts";
 import { hashKey, KeyRing } from "./auth.ts";
+import { createOpenAi } from "./openai/openai.ts";
 import { defaultRateLimits } from "./rate-limit.ts";
+import { scriptedEmbedding, scriptedText, type TextScript, textScript, vectors } from "./scripted-text.ts";
 
 /** A gateway that answers from fixed values and echoes tensors, so that the API's tests see HTTP and nothing else. */
 
@@ -141,6 +148,7 @@ export function binaryBody(json: unknown, ...parts: Uint8Array[]): { body: Buffe
 export interface Script {
   /** Instead of the echo. */
   infer: Gateway["infer"] | null;
+  text: TextScript;
   modelFile: string | null;
   ready: Record<string, string | null>;
   inferred: InferRequest[];
@@ -160,6 +168,7 @@ export function scriptedGateway(extra: readonly Manifest[] = []): { gateway: Gat
   const models = [mixed, half, strict, idle, ...extra].map(statusOf);
   const script: Script = {
     infer: null,
+    text: textScript(),
     modelFile: null,
     ready: { database: null },
     inferred: [],
@@ -173,13 +182,14 @@ export function scriptedGateway(extra: readonly Manifest[] = []): { gateway: Gat
     models: () => models,
     model: (id, version) =>
       models.find(({ manifest }) => manifest.id === id && (version ?? manifest.version) === manifest.version) ?? null,
-    generate: async ({ model }) => err(failure("no-capable-miner", `${model} generates no text here`)),
-    quoteText: async ({ model }) => err(failure("no-capable-miner", `${model} generates no text here`)),
-    modelText: async (id) => err(failure("no-capable-miner", `${id} generates no text here`)),
+    ...scriptedText(script.text),
     infer: async (request, signal) => {
       script.inferred.push(request);
       if (script.infer) return script.infer(request, signal);
-      const echo = request.inputs.map((tensor) => ({ ...tensor, name: `${tensor.name}_out` }));
+      const echo =
+        request.model === vectors.id
+          ? scriptedEmbedding(request)
+          : request.inputs.map((tensor) => ({ ...tensor, name: `${tensor.name}_out` }));
       return ok({
         task: "t_ann" as TaskId,
         receipt: "r_ann" as ReceiptId,
@@ -283,6 +293,12 @@ export interface TestApi {
 /** The API on a free port of the loopback interface. */
 export async function startApi(config: Partial<ApiConfig> = {}, extra: readonly Manifest[] = []): Promise<TestApi> {
   const { gateway, script } = scriptedGateway(extra);
+  const dataDir = await mkdtemp(join(tmpdir(), "tabgrid-api-"));
+  const store = await openStore({ kind: "sqlite", folder: dataDir, hub: "one" });
+  await store.migrate();
+  for (const customer of ["c_ann", "c_bob"] as CustomerId[]) {
+    await store.addCustomer({ customer, name: customer, createdAt: 1 });
+  }
   const ring = new KeyRing();
   ring.add(hashKey(keys.ann), { kind: "customer", customer: "c_ann" as CustomerId, key: "k_ann" });
   ring.add(hashKey(keys.bob), { kind: "customer", customer: "c_bob" as CustomerId, key: "k_bob" });
@@ -296,7 +312,11 @@ export async function startApi(config: Partial<ApiConfig> = {}, extra: readonly 
     rateLimits: defaultRateLimits,
     log,
   } as const;
-  const server = createServer(createApi({ gateway, keys: ring, config: { ...defaults, ...config } }));
+  const clock = systemClock;
+  const openAi = createOpenAi({ gateway, store, dataDir, clock, log });
+  await openAi.start();
+  const parts = { gateway, openAi, replies: store.idempotency, clock, keys: ring };
+  const server = createServer(createApi({ ...parts, config: { ...defaults, ...config } }));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
@@ -321,9 +341,12 @@ export async function startApi(config: Partial<ApiConfig> = {}, extra: readonly 
         headers: { "content-type": "application/json", ...bearer(keys.ann), ...headers },
         body: typeof body === "string" || body instanceof Uint8Array ? (body as BodyInit) : JSON.stringify(body),
       }),
-    close: () => {
+    close: async () => {
       server.closeAllConnections();
-      return new Promise<void>((resolve) => server.close(() => resolve()));
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+      await openAi.close();
+      await store.close();
+      await rm(dataDir, { recursive: true, force: true });
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { failure, type TabgridError } from "../../shared/errors.ts";
+import { type ErrorCode, failure, type TabgridError } from "../../shared/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 
 /** Checks a value; the error names the first field that is wrong, what was expected there and what came. */
@@ -7,15 +7,29 @@ export function check<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,
   at = "body",
+  unknownField: ErrorCode = "invalid-request",
 ): Result<z.output<Schema>, TabgridError> {
   const parsed = schema.safeParse(value, { reportInput: true });
   if (parsed.success) return ok(parsed.data);
-  const issue = parsed.error.issues[0] as z.core.$ZodIssue;
+  const issue = innermost(parsed.error.issues[0] as z.core.$ZodIssue);
   const unknownKey = issue.code === "unrecognized_keys" ? issue.keys[0] : undefined;
   const field = fieldPath(unknownKey === undefined ? issue.path : [...issue.path, unknownKey]) || at;
   const expected = unknownKey === undefined ? expectation(issue.message) : "no field of this name";
   const got = unknownKey === undefined ? describe(issue.input) : "one";
-  return err(failure("invalid-request", `${field}: expected ${expected}, got ${got}`, { field, expected, got }));
+  const code = unknownKey === undefined ? "invalid-request" : unknownField;
+  return err(failure(code, `${field}: expected ${expected}, got ${got}`, { field, expected, got }));
+}
+
+/** Of a union that nothing matched: the fault that lies deepest, as its branch is the one that was meant. */
+function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== "invalid_union" || issue.errors.length === 0) return issue;
+  const first = issue.errors.flatMap((branch) => branch.slice(0, 1)).map(innermost);
+  const deepest = first.toSorted((a, b) => b.path.length - a.path.length)[0];
+  if (!deepest || deepest.path.length === 0) {
+    const expected = [...new Set(first.map((branch) => expectation(branch.message)))].join(" or ");
+    return { ...issue, message: `Invalid input: expected ${expected}` };
+  }
+  return { ...deepest, path: [...issue.path, ...deepest.path] };
 }
 
 /** `["inputs", 0, "shape"]` as `inputs[0].shape`. */

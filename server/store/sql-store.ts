@@ -13,6 +13,7 @@ import {
   readAvailability,
   type StoredAttestation,
 } from "./attestation-records.ts";
+import { type BatchStore, sqlBatches } from "./batch-store.ts";
 import { findFaults } from "./books.ts";
 import { countOpenCases, readAudit, readCase, readCaseOf, readCases, readCompatibility } from "./case-reads.ts";
 import {
@@ -25,7 +26,9 @@ import {
   replaceCase,
 } from "./case-records.ts";
 import type { Engine } from "./engine.ts";
+import { type FileStore, sqlFiles } from "./file-store.ts";
 import { HeldChanges } from "./held-changes.ts";
+import { type IdempotencyStore, sqlIdempotency } from "./idempotency-store.ts";
 import { readAccount, readAccounts, readCounts, readEntries, readImbalance, readReceipt } from "./ledger-reads.ts";
 import { type ChainHead, LedgerWriter } from "./ledger-writer.ts";
 import { migrateToLatest } from "./migrations/migrate.ts";
@@ -33,6 +36,7 @@ import { partyRow, replaceParty } from "./party-records.ts";
 import { type PartyStore, sqlParties } from "./party-store.ts";
 import * as records from "./records.ts";
 import { SettlementStore } from "./settlement-store.ts";
+import type { Shelf } from "./shelf.ts";
 import {
   type ApiKey,
   type Batch,
@@ -60,6 +64,9 @@ export class SqlStore implements Store {
   /** Null until it is read, and after a write that may or may not have reached the database. */
   #head: ChainHead | null = null;
   readonly parties: PartyStore;
+  readonly files: FileStore;
+  readonly batches: BatchStore;
+  readonly idempotency: IdempotencyStore;
 
   constructor(engine: Engine, hub: string) {
     this.#engine = engine;
@@ -76,6 +83,14 @@ export class SqlStore implements Store {
       write: (work) => this.#write(work),
       read: (work) => this.#explained(work),
     });
+    const shelf: Shelf = {
+      insertRows: engine.insertRows,
+      read: (work) => this.#explained(() => work(this.#db)),
+      write: (work) => this.#write((trx) => work(trx)),
+    };
+    this.files = sqlFiles(shelf);
+    this.batches = sqlBatches(shelf);
+    this.idempotency = sqlIdempotency(shelf, hub);
   }
 
   migrate(): Promise<void> {

@@ -21,8 +21,11 @@ import type { Transfer } from "../economy/ledger.ts";
 import type { ReceiptBatch } from "../economy/receipts.ts";
 import type { AccountView, AuditView, Page, Paged, ReceiptView, TransferView } from "../gateway.ts";
 import type { AttestationRecord, Availability, StoredAttestation } from "./attestation-records.ts";
+import type { BatchStore } from "./batch-store.ts";
 import type { CaseRecord, CaseState, CompatibilityCount } from "./case-records.ts";
+import type { FileStore } from "./file-store.ts";
 import type { HeldChange } from "./held-changes.ts";
+import type { IdempotencyStore } from "./idempotency-store.ts";
 import type { PartyRecord } from "./party-records.ts";
 import type { PartyStore } from "./party-store.ts";
 import type { SettlementStore } from "./settlement-store.ts";
@@ -94,6 +97,9 @@ export interface Store {
   revokeApiKey(id: string, at: Millis): Promise<boolean>;
 
   readonly parties: PartyStore;
+  readonly files: FileStore;
+  readonly batches: BatchStore;
+  readonly idempotency: IdempotencyStore;
 
   setting(key: string): Promise<string | null>;
   setSetting(key: string, value: string): Promise<void>;

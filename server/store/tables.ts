@@ -157,6 +157,19 @@ export interface Tables {
     absent: bigint;
     round_trip_ms: bigint;
   };
+  files: { id: string; customer: string; filename: string; purpose: string; bytes: bigint; created_at: bigint };
+  batches: { id: string; customer: string; created_at: bigint; is_open: bigint; record: string };
+  batch_lines: { batch: string; line: bigint; is_error: bigint; reply: string };
+  idempotency_keys: {
+    customer: string;
+    idempotency_key: string;
+    fingerprint: string;
+    hub: string;
+    created_at: bigint;
+    status: bigint | null;
+    headers: string | null;
+    body: string | null;
+  };
 }
 
 export type TableName = keyof Tables;

@@ -5,6 +5,7 @@ import { StoreError } from "../store.ts";
 import type { Tables } from "../tables.ts";
 import { initial } from "./0001-initial.ts";
 import { cases } from "./0002-cases.ts";
+import { filesBatches } from "./0003-files-batches.ts";
 import { settlement } from "./0004-settlement.ts";
 import { parties } from "./0005-parties.ts";
 import { attestations } from "./0007-attestations.ts";
@@ -13,6 +14,7 @@ import { attestations } from "./0007-attestations.ts";
 const migrations: Record<string, (kind: EngineKind) => Migration> = {
   "0001-initial": initial,
   "0002-cases": () => cases,
+  "0003-files-batches": () => filesBatches,
   "0004-settlement": () => settlement,
   "0005-parties": () => parties,
   "0007-attestations": () => attestations,

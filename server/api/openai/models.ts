@@ -1,14 +1,17 @@
 import type { z } from "zod";
-import { openAiErrorSchema, openAiModelSchema, openAiModelsSchema } from "../../shared/api.ts";
-import type { Gateway, ModelStatus } from "../gateway.ts";
-import { type Endpoint, segment } from "./endpoint.ts";
-import { notFound } from "./error-reply.ts";
-import { priceHint } from "./price-text.ts";
-
-const tag = "OpenAI's shapes";
+import type { Manifest } from "../../../models/manifest.ts";
+import { openAiErrorSchema } from "../../../shared/api.ts";
+import { type OpenAiModel, openAiModelSchema, openAiModelsSchema } from "../../../shared/openai-api.ts";
+import { commonsTariff, priceOf } from "../../../shared/pricing.ts";
+import type { Gateway, ModelStatus } from "../../gateway.ts";
+import { type Endpoint, segment } from "../endpoint.ts";
+import { notFound } from "../error-reply.ts";
+import { microText, priceHint } from "../price-text.ts";
+import { secondsOf } from "./context.ts";
+import { tag } from "./tag.ts";
 
 /** What OpenAI's clients list: the newest version of every model, by its id. */
-export function openAi(gateway: Gateway): Endpoint[] {
+export function models(gateway: Gateway): Endpoint[] {
   return [
     {
       method: "get",
@@ -44,15 +47,27 @@ export function openAi(gateway: Gateway): Endpoint[] {
   ];
 }
 
-function modelOf({ manifest, publishedAt, miners }: ModelStatus): z.input<typeof openAiModelSchema> {
+function modelOf({ manifest, publishedAt, miners }: ModelStatus): OpenAiModel {
+  const { text, embedding } = manifest;
   return {
     id: manifest.id,
     object: "model",
-    created: Math.floor(publishedAt / 1000),
+    created: secondsOf(publishedAt),
     owned_by: manifest.creator,
     version: manifest.version,
     task: manifest.task,
+    context_length: text?.contextLength ?? embedding?.contextLength ?? null,
+    dimensions: embedding?.dimensions ?? null,
     online_miners: miners,
-    price: priceHint(manifest),
+    price: text ? null : priceHint(manifest),
+    token_price: text ? tokenPrice(text.work) : null,
   };
+}
+
+const MILLION = 1_000_000;
+
+/** Of a million tokens, so that rounding to whole µUSDC does not hide a small model's price. */
+function tokenPrice({ token, alpha }: NonNullable<Manifest["text"]>["work"]): OpenAiModel["token_price"] {
+  const price = (flop: number) => microText(priceOf(BigInt(Math.ceil(flop * MILLION)), "fast", commonsTariff));
+  return { input: price(token * alpha), output: price(token) };
 }
