@@ -20,7 +20,11 @@ export interface OpenTextPage {
 /** Isolated, as the hub serves its own pages: that also gives a clock of 5 µs. */
 const headers = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
 
-export async function openTextPage(root = join(import.meta.dirname, "text-page")): Promise<OpenTextPage> {
+/** @param add what else is to be served, into the folder that is */
+export async function openTextPage(
+  root = join(import.meta.dirname, "text-page"),
+  add: (outDir: string) => void = () => undefined,
+): Promise<OpenTextPage> {
   const outDir = mkdtempSync(join(tmpdir(), "tabgrid-text-"));
   const shared = { configFile: false as const, root, logLevel: "error" as const };
   await build({
@@ -29,6 +33,7 @@ export async function openTextPage(root = join(import.meta.dirname, "text-page")
     build: { outDir, emptyOutDir: true, target: "es2022", assetsInlineLimit: 0 },
     worker: { format: "es" },
   });
+  add(outDir);
   const server = await preview({ ...shared, build: { outDir }, preview: { host: "127.0.0.1", port: 0, headers } });
   const executablePath = findChromium();
   assert(executablePath, "a Chrome or Chromium is installed");

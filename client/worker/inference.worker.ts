@@ -1,3 +1,4 @@
+import "../miner/zod-jitless.ts";
 import { expose, transfer } from "comlink";
 import { err, type Result } from "../../shared/result.ts";
 import type { EngineFault, InferenceRemote, Ran } from "./contract.ts";

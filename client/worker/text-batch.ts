@@ -123,7 +123,9 @@ export function createTextBatch(session: DecoderSession, limits: BatchLimits, ke
       budget -= Math.max(1, text.cached - before);
       if (state === "reading") continue;
       reading.shift();
-      if (state === "writing") joining.push(text);
+      if (state !== "writing") continue;
+      joining.push(text);
+      text.onProgress();
     }
     while (joining.length > 0) join();
   }
