@@ -1,3 +1,4 @@
+import { type Pooling, poolEmbedding } from "../../shared/pooling.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { type Dtype, dtypes, type Tensor, toNumbers, viewOf } from "../../shared/tensor.ts";
 import type { EngineFault, Loaded, LoadRequest, Ran } from "./contract.ts";
@@ -15,8 +16,23 @@ export async function loadTensorEngine(request: LoadRequest): Promise<Result<Ten
   const startedAt = performance.now();
   const opened = await openSession(request, new Uint8Array(await request.graph.arrayBuffer()));
   if (!opened.ok) return opened;
-  const loadMs = performance.now() - startedAt;
-  return ok({ loaded: { loadMs }, run: (items, rows) => runAll(opened.value, items, rows) });
+  const { embedding } = request;
+  return ok({
+    loaded: { loadMs: performance.now() - startedAt },
+    async run(items, rowsTogether) {
+      const results = await runAll(opened.value, items, rowsTogether);
+      return embedding ? results.map((result, at) => pool(items[at] as Tensor[], result, embedding)) : results;
+    },
+  });
+}
+
+/** Of an embedding model's outputs only the vectors leave the worker. */
+function pool(inputs: Tensor[], ran: Result<Ran, EngineFault>, facts: Pooling): Result<Ran, EngineFault> {
+  if (!ran.ok) return ran;
+  const pooled = poolEmbedding(inputs, ran.value.outputs, facts);
+  return pooled.ok
+    ? ok(describe([pooled.value], ran.value.computeMs))
+    : err({ fault: "run-failed", message: pooled.error, fatal: false });
 }
 
 /** What stacking and running need of a session. */
