@@ -140,7 +140,7 @@ function round(isBare: boolean): { micros: number; checked: number } {
       otherClassMayRun(step, task, "check");
       credit(step, task, run);
       credit(step, task, run);
-    } else state.retained.keep({ spec, run }, session.owner, state.checks.rechecks);
+    } else state.retained.keep({ spec, run, text: null }, session.owner, state.checks.rechecks);
     step.out.length = 0;
   }
   const { user, system } = process.cpuUsage(started);

@@ -25,8 +25,12 @@ export const commonsTariff: Tariff = { nanoPerGflop: 20n, difficultyPpm: 1_000_0
 const FLOP_PER_GFLOP = 1_000_000_000n;
 
 /** `work` in FLOP, an integer ≥ 1,000 (10⁻⁶ GFLOP). Whole µUSDC, at least one. Used to quote and to charge. */
-export function priceOf(work: bigint, level: ServiceLevel, tariff: Tariff): Nano {
-  const scaled = work * tariff.nanoPerGflop * tariff.difficultyPpm * BigInt(executionsPriced(level));
+export const priceOf = (work: bigint, level: ServiceLevel, tariff: Tariff): Nano =>
+  priceOfWork(work * BigInt(executionsPriced(level)), tariff);
+
+/** All priced executions together. */
+export function priceOfWork(work: bigint, tariff: Tariff): Nano {
+  const scaled = work * tariff.nanoPerGflop * tariff.difficultyPpm;
   const micro = ceilDiv(scaled, FLOP_PER_GFLOP * 1_000_000n * NANO_PER_MICRO);
   return (micro > 1n ? micro : 1n) * NANO_PER_MICRO;
 }

@@ -5,6 +5,8 @@ import type { CoreModel } from "./events.ts";
 import type { WorkItem } from "./queue.ts";
 import { expectedMs, type MinerSession } from "./roster.ts";
 import { isCustomers, type OpenTask, type Run, type Step } from "./state.ts";
+import { deadlineOf, isMaker, makersOf } from "./text.ts";
+import { checkCostOf } from "./text-terms.ts";
 import { type Ground, isProven, NEWCOMER_PASSES, passesOf } from "./trust.ts";
 import { isTooSlow } from "./validators.ts";
 
@@ -33,7 +35,11 @@ export function mayRun(step: Step, task: OpenTask, session: MinerSession, { role
     if (!isCheck(role) || !on || isTooSlow(session, on)) return false;
   }
   if (task.runs.length === 0 && task.live.size === 0) return true;
-  for (const run of task.runs) {
+  // Whoever made a part of a text may go on with it, but nobody makes what it checks.
+  const isMaking = task.text !== null && !isCheck(role);
+  const scorer = task.text?.scoring?.run;
+  for (const run of scorer ? [...task.runs, scorer] : task.runs) {
+    if (isMaking && isMaker(run)) continue;
     if (run.by === session.owner || (run.network !== null && run.network === session.network)) return false;
   }
   for (const id of task.live) {
@@ -44,7 +50,7 @@ export function mayRun(step: Step, task: OpenTask, session: MinerSession, { role
     }
   }
   // A caller waits for this check: who would not be done in time is no help.
-  if (!task.replied && step.now + expectedMs(session, task.spec.model) >= task.spec.deadlineAt) return false;
+  if (!task.replied && step.now + expectedMs(session, task.spec.model) >= deadlineOf(task)) return false;
   if (otherClass) {
     const { deviceClass } = groundOn(session, task.spec.model);
     if (task.runs.some((run) => run.deviceClass === deviceClass)) return false;
@@ -67,11 +73,12 @@ export const otherClassMayRun = (step: Step, task: OpenTask, role: Wanted["role"
  */
 export function drawWanted(step: Step, task: OpenTask, model: CoreModel): number {
   const { spec } = task;
-  const primary = task.runs[0] as Run;
+  const makers = makersOf(task).filter((run) => run.by !== "reference");
+  const [primary] = makers;
   if (!isCustomers(task)) return 2;
   if (spec.level !== "fast") return Math.max(2, executionsPriced(spec.level));
-  if (primary.by === "reference") return 1;
-  const rate = rateOf(step, task, model, primary);
+  if (!primary) return 1;
+  const rate = Math.max(...makers.map((run) => rateOf(step, task, model, run)));
   if (rate >= 1) return 2;
   if (step.rng.next() >= rate) return 1;
   const { checks } = step.state;
@@ -93,7 +100,8 @@ function rateOf(step: Step, task: OpenTask, model: CoreModel, run: Run): number 
   if (prices.isHigh(spec.price)) return 1;
   const pay = payOf(checks, spec.price, model.royaltyBasisPoints);
   const atRisk = Number(roster.atRisk.get(standing.owner) ?? 0n);
-  return checkRate(checks, passesOf(standing, ground), { pay, atRisk }, model.checkCost);
+  const cost = task.text && spec.text ? checkCostOf(spec.text, task.text.tokens.length) : 1;
+  return checkRate(checks, passesOf(standing, ground), { pay, atRisk }, cost);
 }
 
 /**

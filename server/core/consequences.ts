@@ -1,9 +1,10 @@
 import type { OwnerId } from "../../shared/ids.ts";
-import { type Comparison, compareResults } from "../../shared/tolerance.ts";
+import type { Comparison } from "../../shared/tolerance.ts";
 import { groundOf, groundOn, isWitness, oweCanary } from "./checkers.ts";
 import type { CoreModel, HubEvent, Mismatch, Overturn, Standing } from "./events.ts";
 import type { MinerSession } from "./roster.ts";
 import { type OpenTask, paidRole, type Run, type Step } from "./state.ts";
+import { besideEachOther } from "./text.ts";
 import {
   expel,
   type Ground,
@@ -40,14 +41,20 @@ interface Truth {
 }
 
 /** The reference node refuted the run beyond what any honest device shows. */
-export function blame(step: Step, task: OpenTask, run: Run, model: CoreModel, truth: Truth): void {
+export function blame(
+  step: Step,
+  task: OpenTask,
+  run: Run,
+  model: CoreModel,
+  truth: Truth,
+  { distance, what }: Comparison,
+): void {
   const { state, now, out } = step;
   const standing = standingOf(step, run);
   if (!standing || run.assignment === null) return;
   const ground = groundOf(task, run);
   const isCanary = task.origin.kind === "canary";
   const witness = isWitness(step, task, run);
-  const { distance, what }: Comparison = compareResults(model.comparator, run.outputs, truth.outputs);
   const mismatch: Mismatch = {
     at: now,
     task: task.spec.task,
@@ -70,9 +77,13 @@ export function blame(step: Step, task: OpenTask, run: Run, model: CoreModel, tr
     outcome: "refuted",
     reason: "differs from the reference node beyond the model's tolerance",
   });
-  const { outputs, assignment } = run;
-  out.push({ kind: "mismatch", assignment, spec: task.spec, outputs, reference: truth.outputs });
+  const { assignment } = run;
+  const { outputs, reference } = task.text
+    ? besideEachOther(task.text, run, truth)
+    : { ...run, reference: truth.outputs };
+  out.push({ kind: "mismatch", assignment, spec: task.spec, outputs, reference });
   const suspends = recordMismatch(standing, mismatch);
+  if (standing.pools) delete standing.pools[groundKey(ground)]; // what it held is in the mismatch
   state.distrusted.add(standing.owner);
   const session = sessionOf(step, run);
   if (session) session.refuted++;

@@ -52,6 +52,7 @@ describe("KnownAnswers", () => {
     inputHash: commitment,
     outputs: [],
     commitment,
+    mode: "run" as const,
     referenceMs: 1,
     givenTo: new Set<OwnerId>(),
   });

@@ -11,12 +11,16 @@ import type {
 } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import type { ServiceLevel } from "../../shared/pricing.ts";
-import type { Device, MinerFault, SessionRole } from "../../shared/protocol.ts";
+import type { AssignmentMode, Device, MinerFault, SessionRole } from "../../shared/protocol.ts";
 import type { Tensor, TensorSpec } from "../../shared/tensor.ts";
+import type { TextPool } from "../../shared/text-agreement.ts";
+import type { FinishReason } from "../../shared/text-generation.ts";
 import type { Millis } from "../../shared/time.ts";
 import type { Tolerance } from "../../shared/tolerance.ts";
 import type { Role } from "./queue.ts";
 import type { TaskState } from "./task.ts";
+import type { TopToken } from "./text.ts";
+import type { TextTerms } from "./text-terms.ts";
 import type { Ground } from "./trust.ts";
 import type { AttestationFact, WitnessRecord } from "./witness.ts";
 
@@ -33,11 +37,16 @@ export interface TaskSpec {
   rows: number;
   /** What each named free dimension of the inputs is in this request; outputs must agree. */
   dims: Record<string, number>;
-  /** FLOP. */
+  /** FLOP; of a text the most it can be. */
   work: bigint;
+  /** Held; of a text the most it can cost. */
   price: Nano;
   level: ServiceLevel;
   deadlineAt: Millis;
+  /** Of a text request: `inputs` are its prompt and settings (../../shared/text-generation.ts). */
+  text?: TextTerms;
+  /** What is done with the inputs of a task that is no text; `run` where it is left out. */
+  mode?: AssignmentMode;
 }
 
 /** What the core keeps of a party between sessions; loaded with `miner.joined`, saved by the `standing` effect. */
@@ -57,6 +66,8 @@ export interface Standing {
   passed: Record<string, number>;
   /** The most that k ever was, per the same key. */
   proven: Record<string, number>;
+  /** What its texts showed so far that were too short to judge alone, per the same key. */
+  pools?: Record<string, TextPool>;
   /** Why trust and strikes are what they are: the newest notes, oldest first. */
   history: StandingNote[];
   /** As a validator that attests availability; absent until it gave a word. */
@@ -119,7 +130,8 @@ export type HubEvent =
   | { kind: "tick"; at: Millis }
   | { kind: "model.published"; at: Millis; model: CoreModel }
   | { kind: "task.submitted"; at: Millis; spec: TaskSpec }
-  | { kind: "task.cancelled"; at: Millis; task: TaskId }
+  /** `text`: how many tokens its caller has taken, and whether it has what it wanted or gave up. */
+  | { kind: "task.cancelled"; at: Millis; task: TaskId; text?: { delivered: number; finish: FinishReason } }
   | {
       kind: "miner.joined";
       at: Millis;
@@ -176,6 +188,17 @@ export type HubEvent =
       commitment: string;
       computeMs: number;
     }
+  /** Tokens of a running generation: authentic, but of nobody known to be right. */
+  | {
+      kind: "tokens";
+      at: Millis;
+      session: SessionId;
+      assignment: AssignmentId;
+      /** Of the first of them, among those of the assignment. */
+      position: number;
+      tokens: Int32Array;
+      logProbabilities: Float32Array;
+    }
   | {
       kind: "assignments.failed";
       at: Millis;
@@ -198,6 +221,8 @@ export type HubEvent =
       roundTripMs: number;
     }
   | { kind: "reference.done"; at: Millis; task: TaskId; outputs: Tensor[]; commitment: string; runMs: number }
+  /** A piece of a text that the reference node makes: outputs of a `generate` of these tokens alone. */
+  | { kind: "reference.tokens"; at: Millis; task: TaskId; outputs: Tensor[] }
   | { kind: "reference.failed"; at: Millis; task: TaskId; reason: string }
   /** What an owner would lose by cheating, collateral and held pay; and by how much that changed since. */
   | { kind: "owner.funds"; at: Millis; owner: OwnerId; atRisk: Nano }
@@ -235,8 +260,8 @@ export interface CoreModel {
   royaltyBasisPoints: number;
   /** The reference node ran it within 10 s. */
   referenceMs: number | null;
-  /** What a check costs, as a share of the work; 1 where it is left out: a tensor's check is a run of its own. */
-  checkCost?: number;
+  /** It makes texts: some of its canaries are texts to be scored. */
+  text?: { contextLength: number; vocabulary: number };
 }
 
 export type VerdictBasis = "checked" | "reference" | "unchecked";
@@ -255,6 +280,14 @@ export interface Execution {
   /** The owner had fewer than 20 passed checks for this model when the task was drawn. */
   newcomer: boolean;
   computeMs: number;
+  /** FLOP of what it did itself; left out where that is the task's own work. */
+  work?: bigint;
+  /** FLOP of reading what the one before it had written, which the customer does not pay a second time. */
+  repeated?: bigint;
+  /** The maker before it was sent away by the hub, and owes nothing for that. */
+  preempted?: boolean;
+  /** The tokens of a text that it made. */
+  span?: { from: number; to: number };
 }
 
 /**
@@ -276,6 +309,21 @@ export interface CheckDone {
   /** Commitment of the accepted answer. */
   commitment: string;
   executions: Execution[];
+  /** Of a text. */
+  text?: SettledText;
+}
+
+/** What a text came to. `price` and `work` are of the tokens that were delivered and accepted. */
+export interface SettledText {
+  promptTokens: number;
+  outputTokens: number;
+  finish: FinishReason;
+  /** Of the request, decimal. */
+  seed: string;
+  /** Set aside at `max_tokens`: what `price` leaves of it goes back. */
+  held: Nano;
+  /** FLOP of one check. */
+  checkWork: bigint;
 }
 
 /**
@@ -287,8 +335,10 @@ export interface PoolWork {
   at: Millis;
   model: ModelKey;
   royaltyBasisPoints: number;
-  /** What one execution of the task costs a customer. */
+  /** What one execution of the task costs a customer, */
   price: Nano;
+  /** and its work, where executions differ in theirs: FLOP. */
+  work?: bigint;
   why: "canary" | "recheck" | "refuted";
   executions: Execution[];
 }
@@ -310,7 +360,14 @@ export interface Overturn {
 export interface TaskOutcome {
   task: TaskId;
   result:
-    | { ok: true; outputs: Tensor[]; basis: VerdictBasis | "pending"; executors: number }
+    | {
+        ok: true;
+        outputs: Tensor[];
+        basis: VerdictBasis | "pending";
+        executors: number;
+        /** Of a text, whose tokens came as parts: how it ended and what is charged. */
+        text?: { finish: FinishReason; tokens: number; price: Nano };
+      }
     | { ok: false; error: TabgridError };
 }
 
@@ -321,7 +378,13 @@ export type HubEffect =
       kind: "assign";
       session: SessionId;
       model: ModelKey;
-      items: { assignment: AssignmentId; task: TaskId; inputs: Tensor[]; leaseMs: number }[];
+      items: {
+        assignment: AssignmentId;
+        task: TaskId;
+        inputs: Tensor[];
+        mode: AssignmentMode;
+        leaseMs: number;
+      }[];
     }
   | { kind: "cancel"; session: SessionId; assignments: AssignmentId[] }
   | { kind: "refuse"; session: SessionId; event: string; assignment: AssignmentId | null; error: TabgridError }
@@ -340,8 +403,13 @@ export type HubEffect =
       reason: string;
     }
   /** To the reference node. */
-  | { kind: "run-reference"; task: TaskId; model: ModelKey; inputs: Tensor[] }
+  | { kind: "run-reference"; task: TaskId; model: ModelKey; inputs: Tensor[]; mode: AssignmentMode }
   /** To the caller. */
+  | {
+      kind: "part";
+      task: TaskId;
+      part: { tokens: Int32Array; logProbabilities: Float32Array; top: TopToken[][] };
+    }
   | { kind: "reply"; outcome: TaskOutcome }
   /** Durable. */
   | { kind: "task-changed"; task: TaskId; at: Millis; state: TaskState; what: string }

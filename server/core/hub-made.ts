@@ -1,15 +1,18 @@
 import type { CustomerId } from "../../shared/ids.ts";
 import { limits } from "../../shared/limits.ts";
+import type { AssignmentMode } from "../../shared/protocol.ts";
 import type { Tensor } from "../../shared/tensor.ts";
 import { tensorsHash } from "../../shared/tensors-hash.ts";
 import { compareResults } from "../../shared/tolerance.ts";
 import { blame, credit } from "./consequences.ts";
 import type { CoreModel, HubEvent, TaskSpec } from "./events.ts";
-import { freshInputs, type KnownAnswer } from "./known-answers.ts";
+import { freshQuestion, type KnownAnswer } from "./known-answers.ts";
 import type { MinerSession } from "./roster.ts";
 import { grant } from "./scheduler.ts";
 import { freshProgress, move, type OpenTask, type Origin, type Run, type Step, unpaid } from "./state.ts";
-import { advance, settleIfSigned } from "./verification.ts";
+import { compareScores } from "./text-evidence.ts";
+import { settleIfSigned } from "./verdict.ts";
+import { advance } from "./verification.ts";
 
 /**
  * Tasks that the hub makes for itself: rechecks of answers that nobody checked, and canaries. No customer waits for them or
@@ -23,9 +26,10 @@ export function startRechecks(step: Step): void {
   const owners = [...state.distrusted];
   state.distrusted.clear();
   for (const owner of owners) {
-    for (const { spec, run } of state.retained.takeAll(owner)) {
+    for (const { spec, run, text } of state.retained.takeAll(owner)) {
       const answer: Run = { ...run, accepted: null, signature: "signed" };
       const task = open(step, spec, { kind: "recheck", answer });
+      task.text = text;
       task.runs.push(answer);
       task.state = "answered";
       advance(step, task);
@@ -60,7 +64,8 @@ const mayTake = (session: MinerSession): boolean =>
   session.accepting && session.graceEndsAt === null && session.messages.size < session.slots * limits.inFlightPerSlot;
 
 function send(step: Step, session: MinerSession, model: CoreModel, known: KnownAnswer): void {
-  const task = open(step, specOf(step, model, known.inputs, known.inputHash), { kind: "canary", expected: known });
+  const spec = specOf(step, model, known.inputs, known.inputHash, known.mode);
+  const task = open(step, spec, { kind: "canary", expected: known });
   grant(step, session, model, [{ task: task.spec.task, role: session.role === "validator" ? "check" : "primary" }]);
   task.waiting = 0;
 }
@@ -70,10 +75,14 @@ export function judgeCanary(step: Step, task: OpenTask): void {
   const model = step.state.models.get(task.spec.model) as CoreModel;
   if (task.origin.kind !== "canary") return;
   const { expected } = task.origin;
-  const { agreement } = compareResults(model.comparator, run.outputs, expected.outputs);
+  const compared =
+    expected.mode === "score"
+      ? compareScores(model, run.outputs, expected.outputs)
+      : compareResults(model.comparator, run.outputs, expected.outputs);
+  const { agreement } = compared;
   run.accepted = agreement === "PASS";
   if (agreement === "PASS") credit(step, task, run);
-  else if (agreement === "FAIL") blame(step, task, run, model, expected);
+  else if (agreement === "FAIL") blame(step, task, run, model, expected, compared);
   else unpaid(step, task, run, "outside the model's tolerance: not paid, nobody is blamed");
   if (!run.accepted) {
     move(step, task, "failed", "canary");
@@ -88,20 +97,21 @@ export function judgeCanary(step: Step, task: OpenTask): void {
 function orderKnownAnswer(step: Step, model: CoreModel): void {
   const { state } = step;
   if (state.referenceInFlight > 0 || model.referenceMs === null) return;
-  const inputs = freshInputs(model, step.rng);
-  if (!inputs) return;
-  const task = open(step, specOf(step, model, inputs, tensorsHash(inputs)), { kind: "supply" });
+  const fresh = freshQuestion(model, step.rng);
+  if (!fresh) return;
+  const { inputs, mode } = fresh;
+  const task = open(step, specOf(step, model, inputs, tensorsHash(inputs), mode), { kind: "supply" });
   task.state = "checking";
   task.reference = "pending";
   state.referenceInFlight++;
-  step.out.push({ kind: "run-reference", task: task.spec.task, model: model.key, inputs });
+  step.out.push({ kind: "run-reference", task: task.spec.task, model: model.key, inputs, mode });
 }
 
 export function supplied(step: Step, task: OpenTask, event: Extract<HubEvent, { kind: "reference.done" }>): void {
-  const { inputs, inputHash, model } = task.spec;
+  const { inputs, inputHash, model, mode = "run" } = task.spec;
   const { outputs, commitment, runMs: referenceMs } = event;
   step.state.tasks.delete(task.spec.task);
-  step.state.known.add({ model, inputs, inputHash, outputs, commitment, referenceMs, givenTo: new Set() });
+  step.state.known.add({ model, mode, inputs, inputHash, outputs, commitment, referenceMs, givenTo: new Set() });
 }
 
 function open(step: Step, spec: TaskSpec, origin: Origin): OpenTask {
@@ -111,7 +121,7 @@ function open(step: Step, spec: TaskSpec, origin: Origin): OpenTask {
 }
 
 /** A canary is worth what one execution of the model last cost a customer. */
-function specOf(step: Step, model: CoreModel, inputs: Tensor[], inputHash: string): TaskSpec {
+function specOf(step: Step, model: CoreModel, inputs: Tensor[], inputHash: string, mode: AssignmentMode): TaskSpec {
   const { state, now } = step;
   return {
     task: state.nextHubTask(),
@@ -125,6 +135,7 @@ function specOf(step: Step, model: CoreModel, inputs: Tensor[], inputHash: strin
     price: state.executionPrice.get(model.key) ?? 0n,
     level: "fast",
     deadlineAt: now + limits.deadlineDefaultMs,
+    mode,
   };
 }
 

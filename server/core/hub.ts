@@ -1,36 +1,27 @@
-import { failure, type TabgridError } from "../../shared/errors.ts";
-import type { AssignmentId, SessionId, TaskId } from "../../shared/ids.ts";
+import { failure } from "../../shared/errors.ts";
+import type { SessionId } from "../../shared/ids.ts";
 import { limits } from "../../shared/limits.ts";
 import { executionsPriced } from "../../shared/pricing.ts";
 import type { Rng } from "../../shared/random.ts";
 import { unreachable } from "../../shared/result.ts";
-import { matchSpecs, type Tensor } from "../../shared/tensor.ts";
 import type { Millis } from "../../shared/time.ts";
-import { looksBroken } from "./check-policy.ts";
 import { groundOn } from "./checkers.ts";
 import { decideCase, QUARANTINED, ruleClass } from "./consequences.ts";
 import { deviceClassOf } from "./device-class.ts";
 import type { HubEffect, HubEvent } from "./events.ts";
-import { grantCanaries, judgeCanary, startRechecks, supplied } from "./hub-made.ts";
+import { grantCanaries, startRechecks } from "./hub-made.ts";
 import { mismatchOf } from "./known-answers.ts";
-import { dropSession, earnHedge, giveBack, nextWake, sweep } from "./leases.ts";
-import type { Assignment, MinerSession } from "./roster.ts";
+import { dropSession, earnHedge, nextWake, sweep } from "./leases.ts";
+import { failed, referenceDone, referenceFailed, refuse, result, signed, tokens } from "./results.ts";
+import type { MinerSession } from "./roster.ts";
 import { prepareModels, schedule, whyUnserviceable } from "./scheduler.ts";
-import {
-  closeAssignment,
-  endWithout,
-  enqueue,
-  freshProgress,
-  type HubState,
-  move,
-  type OpenTask,
-  type Run,
-  recall,
-  type Step,
-} from "./state.ts";
-import { freshStanding, inGoodStanding } from "./trust.ts";
+import { endWithout, enqueue, freshProgress, type HubState, type OpenTask, type Step } from "./state.ts";
+import { freshText } from "./text.ts";
+import { followStreams } from "./text-chunks.ts";
+import { referenceTokens, stopText } from "./text-stream.ts";
+import { checkPrice } from "./text-terms.ts";
+import { freshStanding } from "./trust.ts";
 import { tooSlowFor } from "./validators.ts";
-import { advance, noReference, settleIfSigned } from "./verification.ts";
 import { advanceWitness } from "./witness.ts";
 
 export interface StepResult {
@@ -52,6 +43,7 @@ export function step(state: HubState, events: readonly HubEvent[], rng: Rng): St
   }
   startRechecks(current);
   sweep(current);
+  followStreams(current);
   schedule(current, rng);
   grantCanaries(current);
   return { effects: current.out, wakeAt: nextWake(current) };
@@ -67,7 +59,7 @@ function apply(step: Step, event: HubEvent): void {
     case "task.submitted":
       return submit(step, event);
     case "task.cancelled":
-      return cancel(step, event.task);
+      return cancel(step, event);
     case "miner.joined":
       return join(step, event);
     case "miner.status":
@@ -80,6 +72,8 @@ function apply(step: Step, event: HubEvent): void {
       return prepareFailed(step, event);
     case "result":
       return result(step, event);
+    case "tokens":
+      return tokens(step, event);
     case "assignments.failed":
       return failed(step, event);
     case "chain.signed":
@@ -90,6 +84,8 @@ function apply(step: Step, event: HubEvent): void {
       return advanceWitness(step, event);
     case "reference.done":
       return referenceDone(step, event);
+    case "reference.tokens":
+      return referenceTokens(step, event);
     case "reference.failed":
       return referenceFailed(step, event);
     case "owner.funds":
@@ -116,6 +112,7 @@ function submit(step: Step, { spec }: EventOf<"task.submitted">): void {
     origin: { kind: "customer" },
     payer: "customer",
     ...freshProgress(),
+    text: spec.text ? freshText() : null,
   };
   state.tasks.set(spec.task, task);
   step.out.push({ kind: "task-changed", task: spec.task, at: now, state: "queued", what: "accepted" });
@@ -130,7 +127,10 @@ function submit(step: Step, { spec }: EventOf<"task.submitted">): void {
   const refusal = whyUnserviceable(step, model);
   if (refusal) return endWithout(step, task, "failed", refusal);
   state.prices.add(spec.price);
-  state.executionPrice.set(spec.model, spec.price / BigInt(executionsPriced(spec.level)));
+  const each = spec.text
+    ? checkPrice(spec.text, spec.text.maxTokens)
+    : spec.price / BigInt(executionsPriced(spec.level));
+  state.executionPrice.set(spec.model, each);
   state.queue.demand.set(spec.model, (state.queue.demand.get(spec.model) ?? 0) + 1);
   earnHedge(step);
   enqueue(step, task, "primary", false);
@@ -142,9 +142,13 @@ function paid(step: Step, { owner, amount }: EventOf<"owner.paid">): void {
   atRisk.set(owner, (atRisk.get(owner) ?? 0n) + amount);
 }
 
-function cancel(step: Step, id: TaskId): void {
+function cancel(step: Step, { task: id, text: taken }: EventOf<"task.cancelled">): void {
   const task = step.state.tasks.get(id);
   if (!task || task.state === "verified" || task.replied) return;
+  if (task.text) {
+    const all = { delivered: task.text.released, finish: "cancelled" as const };
+    return stopText(step, task, task.text, taken ?? all);
+  }
   endWithout(step, task, "cancelled", failure("cancelled", "cancelled by the caller"));
 }
 
@@ -270,174 +274,4 @@ function prepareFailed(step: Step, event: EventOf<"miner.prepare-failed">): void
     on.reason = `${event.fault}: ${event.message}`;
   }
   prepareModels(step, [session]);
-}
-
-function refuse(
-  step: Step,
-  session: SessionId,
-  event: string,
-  assignment: AssignmentId | null,
-  error: TabgridError,
-): void {
-  step.out.push({ kind: "refuse", session, event, assignment, error });
-}
-
-/** The lease that a result names, if this session holds it. */
-function heldBy(step: Step, session: SessionId, id: AssignmentId): Assignment | TabgridError {
-  const assignment = step.state.assignments.get(id);
-  if (assignment) {
-    if (assignment.session === session) return assignment;
-    return failure("not-your-assignment", `${id} is another miner's`, { field: "assignment" });
-  }
-  const closed = step.state.closed.get(id);
-  if (!closed) return failure("unknown-assignment", `no assignment ${id}`, { field: "assignment" });
-  if (closed.answered && closed.session === session) {
-    return failure("duplicate-result", `${id} has its result already`, { field: "assignment", expected: "one result" });
-  }
-  return failure("assignment-closed", `${id} has ended`, { field: "assignment" });
-}
-
-function result(step: Step, event: EventOf<"result">): void {
-  const { state, now } = step;
-  const held = heldBy(step, event.session, event.assignment);
-  if ("code" in held) return refuse(step, event.session, "result", event.assignment, held);
-  const session = state.roster.sessions.get(event.session) as MinerSession;
-  const task = state.tasks.get(held.task) as OpenTask;
-  const problem = outputProblem(step, task, event.outputs);
-  if (problem) return refuse(step, event.session, "result", event.assignment, problem);
-  observeService(session, held, now);
-  closeAssignment(step, held, true);
-  const run: Run = {
-    by: session.owner,
-    miner: session.miner,
-    network: session.network,
-    runtime: groundOn(session, task.spec.model).runtime,
-    deviceClass: held.deviceClass,
-    assignment: held.id,
-    role: held.role,
-    outputs: event.outputs,
-    commitment: event.commitment,
-    signature: "awaited",
-    newcomer: held.newcomer,
-    suspect: looksWrong(session, task, event),
-    computeMs: event.computeMs,
-    accepted: null,
-  };
-  task.runs.push(run);
-  const unsigned = state.unsigned.get(session.id) ?? [];
-  state.unsigned.set(session.id, unsigned);
-  unsigned.push({ seq: event.seq, task: task.spec.task, run, at: now });
-  if (task.state === "assigned") {
-    move(step, task, "answered", `result of ${session.miner}`);
-    recall(step, task); // of a straggler and its hedge the first result counts
-  }
-  if (task.origin.kind === "canary") return judgeCanary(step, task);
-  const isFirst = task.runs.length === 1;
-  if (isFirst && task.spec.level === "fast" && !task.replied && inGoodStanding(session.standing)) {
-    task.replied = true;
-    const outcome = { ok: true as const, outputs: run.outputs, basis: "pending" as const, executors: 1 };
-    step.out.push({ kind: "reply", outcome: { task: task.spec.task, result: outcome } });
-  }
-  advance(step, task);
-}
-
-/** Broken on its face, or given by this device to another question before. */
-function looksWrong(session: MinerSession, task: OpenTask, event: EventOf<"result">): boolean {
-  const repeats = session.models.get(task.spec.model)?.recent.repeats(event.commitment, task.spec.inputHash);
-  return repeats === true || (task.spec.level === "fast" && looksBroken(event.outputs));
-}
-
-/** Names, dtypes and shapes as the model says, free dimensions as in the request, finite where the model is. */
-function outputProblem(step: Step, task: OpenTask, outputs: Tensor[]): TabgridError | null {
-  const model = step.state.models.get(task.spec.model);
-  if (!model) return failure("unknown-model", `no model ${task.spec.model}`);
-  const matched = matchSpecs(outputs, model.outputs, "outputs");
-  if (!matched.ok) return { ...matched.error, code: "wrong-outputs" };
-  for (const [name, size] of matched.dims) {
-    const asked = task.spec.dims[name];
-    if (asked !== undefined && asked !== size) {
-      return failure("wrong-outputs", `outputs: dimension ${name} is ${size}, the request has ${asked}`, {
-        field: "outputs",
-        expected: String(asked),
-        got: String(size),
-      });
-    }
-  }
-  return null;
-}
-
-const SERVICE_WEIGHT = 0.2;
-
-/** What the hub saw, not what the miner says: the time from the later of grant and last result. */
-function observeService(session: MinerSession, assignment: Assignment, now: Millis): void {
-  const on = session.models.get(assignment.model);
-  const seen = now - Math.max(assignment.grantedAt, session.lastResultAt);
-  if (on) on.serviceMs += SERVICE_WEIGHT * (seen - on.serviceMs);
-  session.lastResultAt = now;
-}
-
-function failed(step: Step, event: EventOf<"assignments.failed">): void {
-  const session = step.state.roster.sessions.get(event.session);
-  if (!session) return;
-  for (const id of event.assignments) {
-    const held = heldBy(step, event.session, id);
-    if ("code" in held) {
-      refuse(step, event.session, "failed", id, held);
-      continue;
-    }
-    // A lost device or failed load has lost its models: they are prepared, and proven, again.
-    if (event.fault !== "paused" && event.fault !== "invalid-input") step.state.roster.forget(session, held.model);
-    giveBack(step, held, `${event.fault}: ${event.message}`);
-  }
-  step.state.roster.refresh(session);
-}
-
-function signed(step: Step, session: SessionId, seq: number): void {
-  const results = step.state.unsigned.get(session);
-  if (!results) return;
-  const covered: TaskId[] = [];
-  while (results[0] && results[0].seq <= seq) {
-    const entry = results.shift() as (typeof results)[number];
-    entry.run.signature = "signed";
-    covered.push(entry.task);
-  }
-  if (results.length === 0) step.state.unsigned.delete(session);
-  for (const id of covered) {
-    const task = step.state.tasks.get(id);
-    if (task) settleIfSigned(step, task);
-  }
-}
-
-function referenceDone(step: Step, event: EventOf<"reference.done">): void {
-  step.state.referenceInFlight--;
-  const task = step.state.tasks.get(event.task);
-  if (task?.reference !== "pending") return;
-  task.reference = "done";
-  if (task.origin.kind === "supply") return supplied(step, task, event);
-  task.runs.push({
-    by: "reference",
-    miner: null,
-    network: null,
-    runtime: "reference",
-    deviceClass: "reference",
-    assignment: null,
-    role: task.runs.length === 0 ? "primary" : "check",
-    outputs: event.outputs,
-    commitment: event.commitment,
-    signature: "signed",
-    newcomer: false,
-    suspect: false,
-    computeMs: event.runMs,
-    accepted: null,
-  });
-  advance(step, task);
-}
-
-function referenceFailed(step: Step, event: EventOf<"reference.failed">): void {
-  step.state.referenceInFlight--;
-  const task = step.state.tasks.get(event.task);
-  if (task?.reference !== "pending") return;
-  task.reference = "unavailable";
-  if (task.origin.kind === "supply") step.state.tasks.delete(task.spec.task);
-  else noReference(step, task, event.reason);
 }

@@ -1,7 +1,9 @@
 import { failure, type TabgridError } from "../../shared/errors.ts";
 import type { ModelKey, OwnerId } from "../../shared/ids.ts";
+import type { AssignmentMode } from "../../shared/protocol.ts";
 import { nextInt, type Rng } from "../../shared/random.ts";
-import { dtypes, matchSpecs, type Tensor } from "../../shared/tensor.ts";
+import { dtypes, matchSpecs, type Tensor, toNumbers } from "../../shared/tensor.ts";
+import { settingsTensor, textTensors, tokenTensor } from "../../shared/text-generation.ts";
 import { compareResults } from "../../shared/tolerance.ts";
 import type { CoreModel } from "./events.ts";
 
@@ -11,6 +13,8 @@ import type { CoreModel } from "./events.ts";
  */
 export interface KnownAnswer {
   model: ModelKey;
+  /** What is done with the inputs. */
+  mode: AssignmentMode;
   inputs: Tensor[];
   inputHash: string;
   outputs: Tensor[];
@@ -56,6 +60,56 @@ export class KnownAnswers {
     if (found.givenTo.size >= OWNERS_PER_ANSWER) list.splice(list.indexOf(found), 1);
     return found;
   }
+}
+
+/**
+ * What a miner is asked whose answer the hub wants to know: of a text model a text to be scored, which looks like any other
+ * check, else inputs of the graph. Null where the model has no golden vectors.
+ */
+export function freshQuestion(model: CoreModel, rng: Rng): { mode: AssignmentMode; inputs: Tensor[] } | null {
+  const inputs = freshInputs(model, rng);
+  if (!inputs) return null;
+  const text = model.text ? freshText(inputs, model.text, rng) : null;
+  return text ? { mode: "score", inputs: text } : { mode: "run", inputs };
+}
+
+const TEXT_TOKENS = 96;
+
+/** Prompt and output out of the token ids of graph inputs, by a sampling and a seed of their own. */
+function freshText(
+  inputs: readonly Tensor[],
+  { contextLength, vocabulary }: NonNullable<CoreModel["text"]>,
+  rng: Rng,
+): Tensor[] | null {
+  const ids = inputs.find(({ name }) => name === "input_ids");
+  const row = ids ? toNumbers(ids).slice(0, ids.shape.at(-1)) : new Float64Array(0);
+  const known = [...row].filter((token) => token >= 0 && token < vocabulary);
+  if (known.length < 2) return null;
+  // Over and over from another place each time: as long as the texts that people ask for.
+  const tokens: number[] = [];
+  const length = Math.min(TEXT_TOKENS, contextLength);
+  while (tokens.length < length) tokens.push(...known.slice(nextInt(rng, known.length)));
+  tokens.length = length;
+  const cut = 1 + nextInt(rng, Math.min(32, length - 1));
+  const seed = Array.from({ length: 16 }, () => nextInt(rng, 16).toString(16)).join("");
+  return [
+    tokenTensor(textTensors.prompt, tokens.slice(0, cut)),
+    settingsTensor({
+      seed,
+      maxTokens: length - cut,
+      stopTokens: [],
+      temperature: [0, 0.7, 1][nextInt(rng, 3)] as number,
+      topK: 0,
+      topP: 1,
+      bias: [],
+      presencePenalty: 0,
+      frequencyPenalty: 0,
+      topLogProbabilities: 0,
+      grammar: null,
+    }),
+    tokenTensor(textTensors.tokens, tokens.slice(cut)),
+    tokenTensor(textTensors.from, [0]),
+  ];
 }
 
 /**

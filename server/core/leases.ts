@@ -6,7 +6,11 @@ import { mayRun } from "./checkers.ts";
 import { type Assignment, expectedMs, type MinerSession, noteSlow } from "./roster.ts";
 import { prepareModels } from "./scheduler.ts";
 import { closeAssignment, endWithout, enqueue, move, type OpenTask, recall, type Step } from "./state.ts";
-import { askReference, settleIfSigned } from "./verification.ts";
+import { deadlineOf } from "./text.ts";
+import { scorerLeft } from "./text-chunks.ts";
+import { giveUpText, makerLeft } from "./text-stream.ts";
+import { settleIfSigned } from "./verdict.ts";
+import { askReference } from "./verification.ts";
 import { drawWitnesses } from "./witness.ts";
 
 /**
@@ -38,9 +42,10 @@ export function sweep(step: Step): void {
     else considerHedge(step, assignment);
   }
   for (const task of state.tasks.values()) {
-    if (task.spec.deadlineAt <= now && !task.replied) {
-      const message = `not answered within its deadline (${task.state})`;
-      endWithout(step, task, "expired", failure("deadline-missed", message));
+    if (deadlineOf(task) <= now && !task.replied) {
+      const error = failure("deadline-missed", `not answered within its deadline (${task.state})`);
+      if (task.text) giveUpText(step, task, task.text, error);
+      else endWithout(step, task, "expired", error);
     }
   }
   for (const [session, results] of state.unsigned) giveUpUnsigned(step, session, results);
@@ -67,18 +72,30 @@ function endLease(step: Step, assignment: Assignment): void {
 }
 
 /** An assignment will not be answered: its work goes back to the queue, ahead of new requests. */
-export function giveBack(step: Step, assignment: Assignment, why: string): void {
-  closeAssignment(step, assignment, false);
+export function giveBack(
+  step: Step,
+  assignment: Assignment,
+  why: string,
+  session = step.state.roster.sessions.get(assignment.session),
+): void {
   const task = step.state.tasks.get(assignment.task);
+  const isMaking = task?.text?.maker?.assignment === assignment.id;
+  if (task?.text && isMaking) {
+    if (makerLeft(step, task, task.text, assignment, session, { reason: why }) === "came-back")
+      tryAgain(step, task, why);
+    return;
+  }
+  closeAssignment(step, assignment, false);
   if (!task) return;
   if (task.origin.kind === "canary") {
     step.state.tasks.delete(task.spec.task); // it was seen: another one comes with the next draw
     return;
   }
-  task.attempts++;
-  if (task.attempts > ATTEMPTS_MAX) {
-    const message = `${task.attempts} miners gave this request up; the last because: ${why}`;
-    return endWithout(step, task, "failed", failure("execution-failed", message));
+  if (!tryAgain(step, task, why)) return;
+  const checks = assignment.role === "check" || assignment.role === "third";
+  const { text } = task;
+  if (text && checks && (text.scoring?.session === assignment.session || text.finish === null)) {
+    return scorerLeft(step, task, text);
   }
   if (task.state === "assigned") {
     if (task.live.size > 0) return; // the straggler's hedge, or the hedge's straggler, still runs
@@ -86,18 +103,27 @@ export function giveBack(step: Step, assignment: Assignment, why: string): void 
     move(step, task, "queued", `${assignment.role} came back: ${why}`);
     return enqueue(step, task, "primary", true);
   }
-  const checks = assignment.role === "check" || assignment.role === "third";
   if (checks && task.attempts >= CHECK_ATTEMPTS && task.reference === "unused") {
     return askReference(step, task, "checkers were lost");
   }
   enqueue(step, task, assignment.role, true);
 }
 
+/** Counts a miner that gave a task up; false where that was one too many. */
+function tryAgain(step: Step, task: OpenTask, why: string): boolean {
+  task.attempts++;
+  if (task.attempts <= ATTEMPTS_MAX) return true;
+  const error = failure("execution-failed", `${task.attempts} miners gave this request up; the last because: ${why}`);
+  if (task.text) giveUpText(step, task, task.text, error);
+  else endWithout(step, task, "failed", error);
+  return false;
+}
+
 /** The connection did not come back within its grace, or the miner left. */
 export function dropSession(step: Step, session: MinerSession): void {
   const held = [...session.assignments.values()];
   step.state.roster.remove(session);
-  for (const assignment of held) giveBack(step, assignment, "the miner left");
+  for (const assignment of held) giveBack(step, assignment, "the miner left", session);
 }
 
 /**
@@ -107,7 +133,9 @@ export function dropSession(step: Step, session: MinerSession): void {
 function considerHedge(step: Step, assignment: Assignment): void {
   const { state, now } = step;
   const task = state.tasks.get(assignment.task);
-  if (!task || task.hedged || task.replied || assignment.role !== "primary" || state.hedgeAllowance < 1) return;
+  // A text that stalls loses its lease and goes on elsewhere: two streams of one text would help nobody.
+  if (!task || task.text || task.hedged || task.replied || assignment.role !== "primary" || state.hedgeAllowance < 1)
+    return;
   const session = state.roster.sessions.get(assignment.session);
   const elapsed = now - assignment.grantedAt;
   const expected = session ? expectedMs(session, assignment.model) : 0;

@@ -2,8 +2,11 @@ import type { CustomerId, ModelKey, TaskId } from "../../shared/ids.ts";
 
 /**
  * Work that waits for a miner, per model. Checks, third runs and work that came back go first, since an answer already
- * waits for them; requests are taken in turn between customers, first come first served within one.
+ * waits for them; requests are taken in turn between customers, first come first served within one; batch work that yields
+ * to all of these comes last.
  */
+export type QueueLane = "first" | "turn" | "last";
+
 export type Role = "primary" | "check" | "third" | "hedge";
 
 export interface WorkItem {
@@ -24,15 +27,21 @@ export class ModelQueue {
   #next = 0;
   #urgent = new Lane();
   #lanes = new Map<CustomerId, Lane>();
+  #last = new Lane();
   #size = 0;
 
   get size(): number {
     return this.#size;
   }
 
-  push(item: WorkItem, urgent: boolean): void {
-    let lane = this.#urgent;
-    if (!urgent) {
+  /** Requests that pay the whole price. */
+  get waitingInTurn(): number {
+    return this.#size - this.#last.items.size;
+  }
+
+  push(item: WorkItem, where: QueueLane): void {
+    let lane = where === "last" ? this.#last : this.#urgent;
+    if (where === "turn") {
       lane = this.#lanes.get(item.customer) ?? new Lane();
       this.#lanes.set(item.customer, lane);
     }
@@ -71,11 +80,18 @@ export class ModelQueue {
       }
       waiting = still;
     }
+    for (const [id, item] of this.#last.items) {
+      if (seen++ >= scan) return;
+      const what = take(item);
+      if (what === "stop") return;
+      if (what === "taken") this.#remove(this.#last, id);
+    }
   }
 
   /** Removes every item of a task. */
   removeTask(task: TaskId): void {
-    for (const [id, item] of this.#urgent.items) if (item.task === task) this.#remove(this.#urgent, id);
+    for (const lane of [this.#urgent, this.#last])
+      for (const [id, item] of lane.items) if (item.task === task) this.#remove(lane, id);
     for (const [customer, lane] of this.#lanes) {
       for (const [id, item] of lane.items) if (item.task === task) this.#remove(lane, id);
       if (lane.items.size === 0) this.#lanes.delete(customer);

@@ -2,11 +2,14 @@ import type { OwnerId } from "../../shared/ids.ts";
 import { totalBytes } from "../../shared/tensor.ts";
 import type { TaskSpec } from "./events.ts";
 import type { Run } from "./state.ts";
+import type { TextProgress } from "./text.ts";
 
 /** Settled answers that nobody checked, kept so that a fail of their owner can still have them checked. */
 export interface UncheckedAnswer {
   spec: TaskSpec;
   run: Run;
+  /** The whole of it, where it is a text. */
+  text: TextProgress | null;
 }
 
 /** Of all owners together; whoever came first loses its own first. A restart forgets them: requests are not written down. */

@@ -1,12 +1,13 @@
 import type { AssignmentId, MinerId, ModelKey, OwnerId, SessionId, TaskId } from "../../shared/ids.ts";
 import { limits } from "../../shared/limits.ts";
 import type { Nano } from "../../shared/money.ts";
-import type { Device, SessionRole } from "../../shared/protocol.ts";
+import type { AssignmentMode, Device, SessionRole } from "../../shared/protocol.ts";
 import { nextInt, type Rng } from "../../shared/random.ts";
 import type { Millis } from "../../shared/time.ts";
 import { RecentAnswers } from "./check-policy.ts";
 import type { Standing } from "./events.ts";
 import type { Role } from "./queue.ts";
+import type { Span } from "./text.ts";
 
 /** The miners that are here: their device, the models they passed the known answers of, and what they hold. */
 
@@ -56,11 +57,15 @@ export interface Assignment {
   model: ModelKey;
   grantedAt: Millis;
   leaseEndsAt: Millis;
+  leaseMs: number;
   /** Assignments of one message count as one in flight. */
   message: number;
   newcomer: boolean;
   /** Of the session for this model when it was granted. */
   deviceClass: string;
+  mode: AssignmentMode;
+  /** Of a score: the tokens that it covers. */
+  span?: Span;
 }
 
 export interface MinerSession {
@@ -224,6 +229,7 @@ export function expectedMs(session: MinerSession, model: ModelKey): number {
 
 /** A miner that let work wait is expected to be that slow until it shows otherwise. */
 export function noteSlow(roster: Roster, assignment: Assignment, now: Millis): void {
+  if (assignment.mode === "generate") return; // how long a text takes is not up to its miner
   const on = roster.sessions.get(assignment.session)?.models.get(assignment.model);
   if (on) on.serviceMs = Math.max(on.serviceMs, now - assignment.grantedAt);
 }

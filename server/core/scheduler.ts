@@ -7,8 +7,10 @@ import { groundOn, isCheck, mayRun, someoneMayRun } from "./checkers.ts";
 import type { CoreModel } from "./events.ts";
 import { fallBack, mayFallBack } from "./fallback.ts";
 import type { ModelQueue, WorkItem } from "./queue.ts";
-import { expectedMs, freshModel, type MinerSession } from "./roster.ts";
+import { type Assignment, expectedMs, freshModel, type MinerSession } from "./roster.ts";
 import { isCustomers, move, type OpenTask, type Step } from "./state.ts";
+import { STREAM_LEASE_MS, workOf } from "./text.ts";
+import { startMaking } from "./text-release.ts";
 import { NEWCOMER_PASSES, passesOf, trustOf } from "./trust.ts";
 import { checksPerMessage, fitsValidator, isTooSlow } from "./validators.ts";
 import { askReference, noPeerLeft } from "./verification.ts";
@@ -124,7 +126,7 @@ export function grant(
   step: Step,
   session: MinerSession,
   model: CoreModel,
-  batch: readonly Pick<WorkItem, "task" | "role">[],
+  batch: readonly (Pick<WorkItem, "task" | "role"> & { from?: number })[],
 ): void {
   const { state, now, out } = step;
   const message = state.nextMessage();
@@ -133,18 +135,24 @@ export function grant(
   const items = batch.map((item) => {
     const task = state.tasks.get(item.task) as OpenTask;
     task.waiting--;
+    const { mode, inputs } = workOf(task, item.role, item.from);
     const wanted = Math.max(LEASE_MIN_MS, LEASE_FACTOR * expectedMs(session, model.key));
-    const slack = task.replied ? DELIVERED_SLACK_MS : task.spec.deadlineAt - now;
-    const leaseMs = Math.max(1, Math.ceil(Math.min(wanted, slack)));
+    const slack = task.replied || task.text ? DELIVERED_SLACK_MS : task.spec.deadlineAt - now;
+    // A stream's lease begins anew with each token.
+    const leaseMs = mode === "generate" ? STREAM_LEASE_MS : Math.max(1, Math.ceil(Math.min(wanted, slack)));
     const id = state.nextAssignment();
-    const { task: taskId, inputs } = task.spec;
+    const taskId = task.spec.task;
     const lease = { id, task: taskId, session: session.id, role: item.role, model: model.key, message, newcomer };
     const { deviceClass } = ground;
-    const assignment = { ...lease, deviceClass, grantedAt: now, leaseEndsAt: now + leaseMs };
+    const times = { grantedAt: now, leaseEndsAt: now + leaseMs, leaseMs };
+    const assignment: Assignment = { ...lease, deviceClass, ...times, mode };
+    if (task.text && mode === "score") assignment.span = { from: item.from ?? 0, to: task.text.tokens.length };
+    if (task.text && mode === "generate") startMaking(task, task.text, id, session.standing);
     state.assignments.set(id, assignment);
     session.assignments.set(id, assignment);
     task.live.add(id);
-    if (task.state === "queued") move(step, task, "assigned", `${item.role} to ${session.miner}`);
+    if (task.state === "queued" && !(task.text && isCheck(item.role)))
+      move(step, task, "assigned", `${item.role} to ${session.miner}`);
     else if (isCustomers(task)) {
       out.push({
         kind: "task-changed",
@@ -154,7 +162,7 @@ export function grant(
         what: `${item.role} to ${session.miner}`,
       });
     }
-    return { assignment: id, task: taskId, inputs, leaseMs };
+    return { assignment: id, task: taskId, inputs, mode, leaseMs };
   });
   session.messages.set(message, items.length);
   state.roster.refresh(session);

@@ -12,6 +12,7 @@ import { Queue, type Role } from "./queue.ts";
 import { Retained } from "./retained.ts";
 import { type Assignment, noteSlow, Roster } from "./roster.ts";
 import { assertLegalMove, type TaskState } from "./task.ts";
+import type { Span, TextProgress } from "./text.ts";
 import { Witnesses } from "./witness.ts";
 
 /** All that the core holds: open tasks, who is here, what waits. Settled and ended tasks live in the store only. */
@@ -28,14 +29,23 @@ export interface Run {
   role: Role;
   outputs: Tensor[];
   commitment: string;
-  /** `awaited` until the miner signs its chain up to this result, or lets the time for it pass. */
-  signature: "signed" | "awaited" | "given-up";
+  /**
+   * `awaited` until the miner signs its chain up to this result, or lets the time for it pass; `streamed`: a text's maker that
+   * left before its result, whose tokens are authentic by its session's key.
+   */
+  signature: "signed" | "awaited" | "given-up" | "streamed";
   newcomer: boolean;
   /** Broken-looking, or given before to another question. */
   suspect: boolean;
   computeMs: number;
   /** Agreed with the accepted answer; null before the verdict. */
   accepted: boolean | null;
+  /** Of a text: the tokens that it made, or scored. */
+  span?: Span;
+  /** Its result is not what it had streamed. */
+  contradicts?: boolean;
+  /** The hub sent its maker away for a request that pays more. */
+  preempted?: boolean;
 }
 
 /**
@@ -67,6 +77,7 @@ export interface OpenTask {
   hedged: boolean;
   basis: VerdictBasis | null;
   answer: Run | null;
+  text: TextProgress | null;
 }
 
 /** What an open task starts with. */
@@ -82,6 +93,7 @@ export const freshProgress = (): Omit<OpenTask, "spec" | "origin" | "payer"> => 
   hedged: false,
   basis: null,
   answer: null,
+  text: null,
 });
 
 export interface HubOptions {
@@ -109,7 +121,7 @@ export class HubState {
   readonly tasks = new Map<TaskId, OpenTask>();
   readonly assignments = new Map<AssignmentId, Assignment>();
   /** Recently closed assignments, to tell a repeated result from an unknown one. */
-  readonly closed = new Map<AssignmentId, { session: SessionId; answered: boolean }>();
+  readonly closed = new Map<AssignmentId, { session: SessionId; answered: boolean; stopped?: boolean }>();
   readonly queue = new Queue();
   readonly roster = new Roster();
   readonly unsigned = new Map<SessionId, Unsigned[]>();
@@ -123,6 +135,8 @@ export class HubState {
   readonly witnesses = new Witnesses();
   /** Sessions that are owed a canary. */
   readonly canarySessions = new Set<SessionId>();
+  /** Texts of which a checker may be given a further part. */
+  readonly scoringDue = new Set<TaskId>();
   /** Owners whose unchecked results are to be looked at again. */
   readonly distrusted = new Set<OwnerId>();
   referenceInFlight = 0;
@@ -188,8 +202,10 @@ export function closeAssignment(step: Step, assignment: Assignment, answered: bo
 }
 
 export function enqueue(step: Step, task: OpenTask, role: Role, urgent: boolean, otherClass = false): void {
-  const { task: id, customer, model, rows } = task.spec;
-  step.state.queue.of(model).push({ task: id, customer, role, rows, otherClass }, urgent);
+  const { task: id, customer, model, rows, text } = task.spec;
+  const isLast = text?.preemptible === true && role === "primary";
+  const lane = isLast ? "last" : urgent ? "first" : "turn";
+  step.state.queue.of(model).push({ task: id, customer, role, rows, otherClass }, lane);
   task.waiting++;
 }
 

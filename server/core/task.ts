@@ -5,7 +5,8 @@ import { assert } from "../../shared/result.ts";
  *
  *   queued      waits for a miner
  *   assigned    at least one miner holds a lease on it
- *   answered    the first result is in; the checker is drawn only now
+ *   answered    the first result is in; the checker is drawn only now. A text is answered with its last token, also where
+ *               nobody goes on with it
  *   checking    a further execution runs
  *   verified    the verdict accepted an answer; waits for chain signatures
  *   rejected    no answer could be accepted; goes back to the queue
@@ -14,7 +15,7 @@ import { assert } from "../../shared/result.ts";
  *   overturned  a later check or case refuted a settled answer
  */
 const legalMoves = {
-  queued: ["assigned", "checking", "cancelled", "expired", "failed"],
+  queued: ["assigned", "answered", "checking", "cancelled", "expired", "failed"],
   assigned: ["answered", "queued", "cancelled", "expired", "failed"],
   answered: ["checking", "verified", "cancelled", "expired", "failed"],
   checking: ["verified", "rejected", "cancelled", "expired", "failed"],

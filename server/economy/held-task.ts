@@ -1,13 +1,13 @@
 import type { AccountId, ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
 import { ceilDiv, type Nano } from "../../shared/money.ts";
-import { executionsPriced, type Tariff, vwuOf } from "../../shared/pricing.ts";
+import { type Tariff, vwuOf } from "../../shared/pricing.ts";
 import { assert } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
 import { accounts, heldPayOwner } from "./accounts.ts";
 import type { Transfer } from "./ledger.ts";
 import type { PoolPayment, PoolWork } from "./pool-work.ts";
 import { type DomainRevenue, revenueTable, type Settlement } from "./revenue.ts";
-import type { VerifiedTask } from "./verified-task.ts";
+import { pricedWork, type VerifiedTask } from "./verified-task.ts";
 
 /** What the economy keeps of a settled task until it has matured. */
 export interface HeldTask {
@@ -50,7 +50,7 @@ export function heldTask(
   const { domain } = revenue;
   const gained = new Map(settlement.transfer.legs.map(({ account, amount }) => [account, amount]));
   const gainOf = (account: AccountId): Nano => gained.get(account) ?? 0n;
-  const vwu = vwuOf(fact.work, tariff) * BigInt(executionsPriced(fact.level));
+  const vwu = vwuOf(pricedWork(fact), tariff);
 
   const minersPart = ceilDiv(fact.price * BigInt(table.value.miners), 10_000n);
   let unearned = minersPart;

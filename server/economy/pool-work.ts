@@ -12,8 +12,10 @@ export interface PoolWork {
   task: TaskId;
   at: Millis;
   royaltyBasisPoints: number;
-  /** What one execution of the task costs a customer. */
+  /** What one execution of the task costs a customer, */
   price: Nano;
+  /** and its work, where executions differ in theirs: FLOP. */
+  work?: bigint;
   /** With the task it makes the posting unique. */
   why: string;
   executions: readonly VerifiedExecution[];
@@ -30,12 +32,13 @@ export interface PoolPayment {
 export function payPoolWork(fact: PoolWork, revenue: DomainRevenue, pool: Nano): Result<PoolPayment, TabgridError> {
   const table = revenueTable(revenue, fact.royaltyBasisPoints);
   if (!table.ok) return table;
-  const amount = (fact.price * BigInt(table.value.miners)) / 10_000n;
+  const whole = (fact.price * BigInt(table.value.miners)) / 10_000n;
   const gains = new Map<AccountId, Nano>();
   const pay: PayLine[] = [];
   let left = pool;
-  for (const { by: owner, assignment, role: ran, accepted, signed } of fact.executions) {
+  for (const { by: owner, assignment, role: ran, accepted, signed, work } of fact.executions) {
     if (owner === "reference" || assignment === null || !accepted) continue;
+    const amount = fact.work && work !== undefined ? (whole * work) / fact.work : whole;
     const isPaid = signed && amount > 0n && amount <= left;
     const role = ran === "primary" || ran === "hedge" ? "primary" : "check";
     const line = { owner, assignment, role, outcome: isPaid ? "paid" : "unpaid" } as const;

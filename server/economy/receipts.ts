@@ -37,7 +37,13 @@ export function receiptLeaf(fact: VerifiedTask, settlement: Transfer, filesHash?
     work: fact.work,
     inputHash: fact.inputHash,
     commitment: fact.commitment,
-    executions: fact.executions.map(({ by, miner, assignment, role, commitment, accepted, signed }) => ({
+    text: fact.text && {
+      promptTokens: fact.text.promptTokens,
+      outputTokens: fact.text.outputTokens,
+      finish: fact.text.finish,
+      seed: fact.text.seed,
+    },
+    executions: fact.executions.map(({ by, miner, assignment, role, commitment, accepted, signed, span }) => ({
       by,
       miner,
       assignment,
@@ -45,6 +51,7 @@ export function receiptLeaf(fact: VerifiedTask, settlement: Transfer, filesHash?
       commitment,
       accepted,
       signed,
+      tokens: span && [span.from, span.to],
     })),
     price: fact.price,
     /** What each account but the payer's gained: sums to the price. */

@@ -124,7 +124,10 @@ export function settle(
   const gains = new Map<AccountId, Nano>();
   const gain = (account: AccountId, amount: Nano) => gains.set(account, (gains.get(account) ?? 0n) + amount);
   const { domain } = revenue;
-  gain(accounts.customerHeld(fact.customer), -fact.price);
+  const held = fact.text?.held ?? fact.price;
+  assert(held >= fact.price, `${fact.task} costs ${fact.price}, of which ${held} is held`);
+  gain(accounts.customerHeld(fact.customer), -held);
+  gain(accounts.customer(fact.customer), held - fact.price);
   gain(accounts.burn(domain), part("burn") + part("variableBurn"));
   gain(accounts.foundation, part("foundation"));
   gain(accounts.processor, part("processor"));
@@ -147,18 +150,25 @@ const isPrimary = ({ by, role }: VerifiedExecution): boolean =>
   by !== "reference" && (role === "primary" || role === "hedge");
 
 /**
- * The miners' part is cut into one slot per priced execution; the first is the primary's. What nobody earns stays in the
- * pool, out of which a re-run beyond the priced ones is paid the same as long as the pool lasts. A newcomer's check has
- * no price of its own in `fast`: primary and checker halve the part.
+ * The miners' part is cut into one slot per priced execution, by their work, which is equal but for texts; the first is the
+ * primary's, or shared by those who made a text one after the other. What nobody earns stays in the pool, out of which a
+ * re-run beyond the priced ones is paid by the same measure as long as the pool lasts. A newcomer's check has no price of its
+ * own in `fast`: it is cut out of the primary's part, again by work, which for tensors halves it.
  */
 function payLines(fact: VerifiedTask, miners: Nano, pool: Nano, tieBreak: (id: string) => string): PayLine[] {
   const { executions } = fact;
   const primary = executions.find((one) => isPrimary(one) && one.accepted) ?? executions.find(isPrimary);
-  const checked = executions.some((one) => !isPrimary(one));
+  const isNew = fact.text ? executions.some((one) => isPrimary(one) && one.newcomer) : primary?.newcomer;
+  const checked = executions.some((one) => (fact.text ? !isMaker(one) : !isPrimary(one)));
   const priced = executionsPriced(fact.level);
-  const slots = priced === 1 && primary?.newcomer && checked ? 2 : priced;
-  const equal = Array.from({ length: slots }, (_, slot) => ({ id: `execution-${slot}`, weight: 1n }));
-  const amounts = [...split(miners, equal, tieBreak).values()];
+  const slots = priced === 1 && isNew && checked ? 2 : priced;
+  const checkWork = fact.text?.checkWork ?? fact.work;
+  const cut = Array.from({ length: slots }, (_, slot) => ({
+    id: `execution-${slot}`,
+    weight: !fact.text ? 1n : slot === 0 ? fact.work : checkWork,
+  }));
+  const amounts = [...split(miners, cut, tieBreak).values()];
+  const first = amounts[0] as Nano;
 
   const lines: PayLine[] = [];
   let left = pool + miners;
@@ -169,23 +179,67 @@ function payLines(fact: VerifiedTask, miners: Nano, pool: Nano, tieBreak: (id: s
     const outcome = amount > 0n ? "paid" : "unpaid";
     lines.push({ owner: one.by, assignment: one.assignment, role, outcome, amount, reason });
   };
+  const shares = textShares(fact, first, tieBreak);
   const unpriced: VerifiedExecution[] = [];
   for (const one of executions) {
     if (one.by === "reference" || !one.accepted) continue;
     const role = isPrimary(one) ? "primary" : "check";
-    if (isPrimary(one) && one !== primary) line(one, role, 0n, "hedge: the other miner's answer came first");
+    const share = shares.get(one);
+    if (isPrimary(one) && one !== primary && share === undefined)
+      line(one, role, 0n, "hedge: the other miner's answer came first");
     else if (!one.signed) line(one, role, 0n, "not signed in time: its part went to the verification pool");
-    else if (one === primary) line(one, role, amounts[0] as Nano, reasonOf(role, slots));
+    else if (share !== undefined) line(one, role, share, reasonOfPart(one));
+    else if (one === primary) line(one, role, first, reasonOf(role, slots));
     else if (++reruns < slots) line(one, role, amounts[reruns] as Nano, reasonOf(role, slots));
     else unpriced.push(one);
   }
+  const rate = (work: bigint): Nano => (fact.work > 0n ? (first * work) / fact.work : 0n);
   for (const one of unpriced) {
-    const amount = miners / BigInt(slots);
+    const amount = fact.text ? rate(checkWork) : miners / BigInt(slots);
     if (amount <= left) line(one, "check", amount, "check, paid by the verification pool");
     else line(one, "check", 0n, "check: the verification pool is short");
   }
+  payRepeated(fact, lines, left, rate);
   return lines;
 }
+
+/** Whoever made a part of a text, the reference node too. */
+const isMaker = ({ role }: VerifiedExecution): boolean => role === "primary" || role === "hedge";
+
+/** The makers' slot of a text, by the work of each one's own accepted tokens; the reference node's part is nobody's. */
+function textShares(fact: VerifiedTask, amount: Nano, tieBreak: (id: string) => string): Map<VerifiedExecution, Nano> {
+  const makers = fact.text ? fact.executions.filter(isMaker) : [];
+  if (makers.length === 0) return new Map();
+  const cut = makers.map((one, at) => ({ id: `maker-${at}`, weight: one.work ?? 0n }));
+  const amounts = [...split(amount, cut, tieBreak).values()];
+  return new Map(makers.map((one, at) => [one, amounts[at] as Nano]));
+}
+
+/** Who goes on with a text reads it first: whoever left pays that out of what it earns here, then the pool as far as it lasts. */
+function payRepeated(fact: VerifiedTask, lines: PayLine[], pool: Nano, rate: (work: bigint) => Nano): void {
+  let left = pool;
+  const makers = fact.executions.filter(isMaker);
+  const lineOf = (one: VerifiedExecution | undefined) =>
+    one?.assignment ? lines.find(({ assignment }) => assignment === one.assignment) : undefined;
+  for (const [at, one] of makers.entries()) {
+    const line = lineOf(one);
+    if (!line || line.amount === 0n || !one.repeated) continue;
+    const wanted = rate(one.repeated);
+    const leaver = one.preempted ? undefined : lineOf(makers[at - 1]);
+    const owed = !leaver ? 0n : leaver.amount < wanted ? leaver.amount : wanted;
+    if (leaver && owed > 0n) {
+      leaver.amount -= owed;
+      leaver.reason += "; less what reading it again cost";
+      if (leaver.amount === 0n) leaver.outcome = "unpaid";
+    }
+    const fromPool = wanted - owed <= left ? wanted - owed : 0n;
+    left -= fromPool;
+    line.amount += owed + fromPool;
+  }
+}
+
+const reasonOfPart = ({ span }: VerifiedExecution): string =>
+  span ? `primary: tokens ${span.from + 1} to ${span.to}` : "primary: the whole text";
 
 const reasonOf = (role: PayLine["role"], slots: number): string =>
   slots === 1 ? `${role}: the whole miners' part` : `${role}: 1/${slots} of the miners' part`;

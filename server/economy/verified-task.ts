@@ -1,6 +1,6 @@
 import type { AssignmentId, CustomerId, MinerId, ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
-import type { ServiceLevel } from "../../shared/pricing.ts";
+import { executionsPriced, type ServiceLevel } from "../../shared/pricing.ts";
 import type { Millis } from "../../shared/time.ts";
 
 /**
@@ -25,7 +25,22 @@ export interface VerifiedTask {
   commitment: string;
   /** In the order of their results. */
   executions: readonly VerifiedExecution[];
+  /** Of a text, whose price and work are those of the tokens that were delivered and accepted. */
+  text?: {
+    promptTokens: number;
+    outputTokens: number;
+    finish: string;
+    seed: string;
+    /** Set aside for it; what the price leaves of it goes back. */
+    held: Nano;
+    /** FLOP of one check. */
+    checkWork: bigint;
+  };
 }
+
+/** FLOP of all executions that the price pays. */
+export const pricedWork = ({ work, level, text }: Pick<VerifiedTask, "work" | "level" | "text">): bigint =>
+  work + (text?.checkWork ?? work) * BigInt(executionsPriced(level) - 1);
 
 export interface VerifiedExecution {
   by: OwnerId | "reference";
@@ -38,4 +53,12 @@ export interface VerifiedExecution {
   /** Its miner signed for it; only signed executions are paid. */
   signed: boolean;
   newcomer: boolean;
+  /** FLOP of what it did itself; the task's own where it is left out. */
+  work?: bigint;
+  /** FLOP of reading what the makers of a text before it had written: none of the price pays that. */
+  repeated?: bigint;
+  /** The maker before it was sent away by the hub, and owes nothing for that. */
+  preempted?: boolean;
+  /** The tokens of a text that it made. */
+  span?: { from: number; to: number };
 }
