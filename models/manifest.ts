@@ -102,6 +102,17 @@ export const manifestSchema = z.strictObject({
   /** FLOP at given sizes of the free dimensions, from `models/work.ts`; affine in the batch dimension where that holds. */
   work: z.discriminatedUnion("kind", [
     z.strictObject({ kind: z.literal("affine"), base: z.int().nonnegative(), perRow: z.int().nonnegative() }),
+    /**
+     * Polynomials in the tokens n of a row, lowest power first: `fixed`(n) + rows · `perRow`(n). Borne out by runs at
+     * sizes that it was not made from.
+     */
+    z.strictObject({
+      kind: z.literal("by-length"),
+      /** The free dimension that counts tokens. */
+      dimension: name,
+      fixed: z.tuple([z.int(), z.int(), z.int()]),
+      perRow: z.tuple([z.int(), z.int(), z.int()]),
+    }),
     /** Counted by an instrumented reference run per distinct shape, then remembered. */
     z.strictObject({ kind: z.literal("by-shape") }),
   ]),

@@ -254,6 +254,8 @@ export interface RegisterRequest {
   royaltyBasisPoints: number;
   /** Where it is published; `commons` where it is left out. */
   domain?: string;
+  /** What the model is for; `tensor` where absent. */
+  task?: Manifest["task"];
   graph: Uint8Array;
   /** External weights and other files by path. */
   files: { path: string; role: "weights" | "tokenizer" | "config" | "labels"; data: Uint8Array }[];

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Manifest } from "../models/manifest.ts";
 import { type OnnxGraph, readOnnx } from "../models/onnx.ts";
 import { atLeastMinimum, countWork } from "../models/work.ts";
+import { workByFormula } from "../models/work-formula.ts";
 import { failure, type TabgridError, TabgridFailure } from "../shared/errors.ts";
 import { type ModelKey, modelKey } from "../shared/ids.ts";
 import { err, ok, type Result } from "../shared/result.ts";
@@ -73,7 +73,7 @@ export function createRegistry({ dataDir, builtInDir, reference }: RegistryOptio
     const all = [{ path: GRAPH, role: "graph" as const, data: request.graph }, ...files];
     const statement: Statement = {
       ...{ id, version, title, description, licence, creator, royaltyBasisPoints },
-      task: "tensor",
+      task: request.task ?? "tensor",
       files: all.map(({ path, role, data }) => ({ path, role, sha256: hashBytes(data), bytes: data.byteLength })),
     };
     const fault = checkStatement(statement, graph);
@@ -107,7 +107,7 @@ export function createRegistry({ dataDir, builtInDir, reference }: RegistryOptio
     model: RegisteredModel,
     inputs: readonly Tensor[],
   ): Promise<Result<bigint, TabgridError>> {
-    const files = modelFilesOf(model.folder, model.manifest.files);
+    const files = modelFilesOf(model.folder, model.manifest.files, model.manifest.embedding);
     const key = [files.key, ...inputs.map(steering)].join("|");
     const known = works.get(key);
     if (known !== undefined) {
@@ -166,7 +166,7 @@ export function createRegistry({ dataDir, builtInDir, reference }: RegistryOptio
 
     modelFiles(key) {
       const model = models.get(key);
-      return model ? modelFilesOf(model.folder, model.manifest.files) : null;
+      return model ? modelFilesOf(model.folder, model.manifest.files, model.manifest.embedding) : null;
     },
 
     async workOf(key, inputs) {
@@ -177,14 +177,6 @@ export function createRegistry({ dataDir, builtInDir, reference }: RegistryOptio
       return work.ok ? ok(atLeastMinimum(work.value)) : work;
     },
   };
-}
-
-/** Null where the model has no formula. */
-function workByFormula({ work, batch, inputs: [first] }: Manifest, inputs: readonly Tensor[]): bigint | null {
-  if (work.kind === "by-shape") return null;
-  const counted = inputs.find(({ name }) => name === first?.name);
-  const rows = batch.dimension === null ? 1 : (counted?.shape[0] ?? 1);
-  return BigInt(work.base) + BigInt(work.perRow) * BigInt(rows);
 }
 
 /** What of an input decides the shapes of a run. */

@@ -48,6 +48,14 @@ export const limits = {
   tensorRank: 8,
   nameChars: 256,
   assignmentsPerMessage: 64,
+  /**
+   * A tab's memory for one model: WebAssembly's 32-bit addresses reach 4 GiB, and the model's files and all its values lie
+   * there at once while it loads.
+   */
+  tabMemoryBytes: 4096 * MIB,
+  /** Of it, what the key-value cache of one text may take twice over (before and after a step): it bounds contexts. */
+  cacheBytes: 512 * MIB,
+  contextTokens: 16_384,
   /** Tokens of a running generation in one message. */
   tokensPerMessage: 256,
   /** A miner's claim of parallel slots. */

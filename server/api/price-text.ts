@@ -11,7 +11,7 @@ export function microText(amount: Nano): string {
 
 /** What one row costs in µUSDC; null where the work depends on shapes, so that only a dry run can tell. */
 export function priceHint({ work }: Manifest): { fast: string; verified: string } | null {
-  if (work.kind === "by-shape") return null;
+  if (work.kind !== "affine") return null;
   const flop = BigInt(Math.max(1_000, work.base + work.perRow));
   return {
     fast: microText(priceOf(flop, "fast", commonsTariff)),

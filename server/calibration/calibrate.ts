@@ -29,7 +29,7 @@ const ROWS = 8;
 
 export async function measure({ model, devices, effort, withControls, say }: CalibrationRequest): Promise<Runs> {
   const { manifest, folder } = model;
-  const files = modelFilesOf(folder, manifest.files);
+  const files = modelFilesOf(folder, manifest.files, manifest.embedding);
   const scratch = await mkdtemp(join(tmpdir(), "tabgrid-calibration-"));
   const tabs = devices.filter((name) => name !== "reference");
   const opened: OpenDevices[] = [];

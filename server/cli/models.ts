@@ -90,6 +90,7 @@ const megabytes = ({ files }: Manifest): string =>
 
 function workText({ work, batch }: Manifest): string {
   if (work.kind === "by-shape") return "work by shape";
+  if (work.kind === "by-length") return "work by length";
   const megaflop = ((work.base + work.perRow) / 1e6).toFixed(1);
   return `${megaflop} MFLOP${batch.dimension === null ? "" : " a row"}`;
 }

@@ -37,7 +37,8 @@ describe.skipIf(noChromium)(`honest devices agree ${noChromium}`, () => {
     const model = await readModel(join(root, "models", id));
     const { manifest, folder } = model;
     const loaded: LoadedModel[] = [];
-    for (const device of devices) loaded.push(await device.load(modelFilesOf(folder, manifest.files)));
+    for (const device of devices)
+      loaded.push(await device.load(modelFilesOf(folder, manifest.files, manifest.embedding)));
     const [reference] = loaded;
     assert(reference, "the reference node is among the devices");
     const isText = isTextModel(manifest);
@@ -62,7 +63,8 @@ describe.skipIf(noChromium)(`honest devices agree ${noChromium}`, () => {
     const tolerance = manifest.comparator;
     assert(tolerance.kind === "sampled-text", "shakespeare is compared as text");
     const loaded: LoadedModel[] = [];
-    for (const device of devices) loaded.push(await device.load(modelFilesOf(folder, manifest.files)));
+    for (const device of devices)
+      loaded.push(await device.load(modelFilesOf(folder, manifest.files, manifest.embedding)));
     const prompts = await makePrompts(loaded[0] as LoadedModel, manifest, golden, 16);
     const seeds = prompts.map((_, i) => BigInt(UNSEEN + i));
     const noPenalties = { bias: new Map<number, number>(), presencePenalty: 0, frequencyPenalty: 0 };

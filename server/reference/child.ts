@@ -5,6 +5,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import * as ort from "onnxruntime-web/wasm";
+import { poolEmbedding } from "../../shared/pooling.ts";
 import { type Dtype, dtypes, type Tensor, viewOf } from "../../shared/tensor.ts";
 import type { ChildReply, ChildRequest, ModelFiles } from "./messages.ts";
 import { readTrace } from "./trace.ts";
@@ -93,12 +94,20 @@ function fromOrt(name: string, tensor: ort.Tensor): Tensor {
   return { name, dtype: tensor.type as Dtype, shape: [...tensor.dims], data };
 }
 
-async function execute(running: ort.InferenceSession, inputs: Tensor[]): Promise<{ outputs: Tensor[]; runMs: number }> {
+async function execute(
+  running: ort.InferenceSession,
+  { embedding }: ModelFiles,
+  inputs: Tensor[],
+): Promise<{ outputs: Tensor[]; runMs: number }> {
   const feeds = Object.fromEntries(inputs.map((tensor) => [tensor.name, toOrt(tensor)]));
   const startedAt = performance.now();
   const results = await running.run(feeds);
   const runMs = performance.now() - startedAt;
-  return { outputs: running.outputNames.map((name) => fromOrt(name, results[name] as ort.Tensor)), runMs };
+  const outputs = running.outputNames.map((name) => fromOrt(name, results[name] as ort.Tensor));
+  if (!embedding) return { outputs, runMs };
+  const pooled = poolEmbedding(inputs, outputs, embedding);
+  if (!pooled.ok) throw new Error(pooled.error);
+  return { outputs: [pooled.value], runMs };
 }
 
 async function handle({ kind, model, inputs }: ChildRequest): Promise<ChildReply> {
@@ -106,13 +115,13 @@ async function handle({ kind, model, inputs }: ChildRequest): Promise<ChildReply
   if (kind === "run") {
     const running = await session(model);
     await send({ kind: "started" });
-    return done({ ...(await execute(running, inputs)), kernels: [] });
+    return done({ ...(await execute(running, model, inputs)), kernels: [] });
   }
   // "basic" folds constants and joins no multiply-adds away: what is left is the graph's own work.
   const traced = await load(model, { graphOptimizationLevel: "basic", enableProfiling: true });
   try {
     await send({ kind: "started" });
-    const result = await execute(traced, inputs);
+    const result = await execute(traced, model, inputs);
     return done({ ...result, kernels: readTrace(printedBy(() => traced.endProfiling())) });
   } finally {
     await traced.release();

@@ -1,4 +1,5 @@
 import type { Kernel } from "../../models/work.ts";
+import type { Pooling } from "../../shared/pooling.ts";
 import type { Tensor } from "../../shared/tensor.ts";
 
 /** Where a model lies. Sessions are kept by `key`, so equal keys must mean equal files. */
@@ -7,6 +8,8 @@ export interface ModelFiles {
   graphPath: string;
   /** Weights outside the graph: the path as the graph names it, and the file. */
   externalData?: { path: string; file: string }[];
+  /** Of embedding models: a run's output is the pooled embedding alone. */
+  embedding?: Pooling;
 }
 
 /** Hub to child; one at a time. */

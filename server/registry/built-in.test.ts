@@ -38,7 +38,7 @@ describe.each(["digits", "langid", "shakespeare"])("%s", (id) => {
     const { golden, folder, manifest } = model(id);
     expect(golden).toHaveLength(8);
     for (const { inputs, outputs } of golden) {
-      const run = await reference.run(modelFilesOf(folder, manifest.files), inputs, 30_000);
+      const run = await reference.run(modelFilesOf(folder, manifest.files, manifest.embedding), inputs, 30_000);
       expect(run.ok && run.value.outputs).toEqual(outputs);
     }
   });

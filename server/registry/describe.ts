@@ -2,11 +2,13 @@ import { z } from "zod";
 import { type Comparator, type GoldenFile, type Manifest, manifestSchema } from "../../models/manifest.ts";
 import type { OnnxGraph } from "../../models/onnx.ts";
 import { failure, type TabgridError, TabgridFailure } from "../../shared/errors.ts";
+import { limits } from "../../shared/limits.ts";
 import type { ReferenceNode } from "../reference/node.ts";
-import { defaultComparator, weightType } from "./defaults.ts";
+import { weightType } from "./defaults.ts";
 import { type Examination, examine, type Wishes } from "./examine.ts";
 import { GOLDEN, MANIFEST, toText } from "./files.ts";
 import { modelFilesOf } from "./model-files.ts";
+import { planTask, tryText } from "./task-plans.ts";
 
 /** What a person says of a model version; everything else is read from the graph or measured. */
 export const statementSchema = manifestSchema.pick({
@@ -68,10 +70,13 @@ export async function describeModel(
   const fileBytes = statement.files
     .filter(({ role }) => role === "graph" || role === "weights")
     .reduce((sum, { bytes }) => sum + bytes, 0);
-  const examination = await examine(reference, modelFilesOf(folder, statement.files), fileBytes, graph, wishes);
-  const { golden, referenceMs, ...measured } = examination;
+  const location = modelFilesOf(folder, statement.files);
+  const plan = await planTask(statement.task, reference, { folder, files: statement.files, location, graph, wishes });
+  const examination = await examine(reference, plan.files, fileBytes, plan.graph, plan.wishes);
+  const { golden, referenceMs, ...measured } = { ...examination, ...(await plan.sections(examination)) };
+  if (measured.memoryBytes > limits.tabMemoryBytes) throw new TabgridFailure(tooLarge(measured.memoryBytes));
   const dtype = weightType(graph);
-  const comparator = wishes.comparator ?? defaultComparator(dtype);
+  const comparator = wishes.comparator ?? plan.comparator(dtype);
   if (comparator.kind !== "dense" && !measured.outputs.some(({ name }) => name === comparator.output)) {
     const expected = measured.outputs.map(({ name }) => name).join(", ");
     const field = "comparator.output";
@@ -84,6 +89,12 @@ export async function describeModel(
   if (!checked.success) {
     throw new TabgridFailure(failure("invalid-model", z.prettifyError(checked.error), { field: "graph" }));
   }
+  await tryText(folder, checked.data);
   const vectors = golden.map(({ inputs, outputs }) => ({ inputs: inputs.map(toText), outputs: outputs.map(toText) }));
   return { manifest: checked.data, golden: { runtime: reference.runtime, referenceMs, vectors }, examination };
+}
+
+function tooLarge(bytes: number): TabgridError {
+  const [expected, got] = [`at most ${limits.tabMemoryBytes} bytes of memory in a tab`, `${bytes} bytes`];
+  return failure("model-too-large", `graph: expected ${expected}, got ${got}`, { field: "graph", expected, got });
 }

@@ -7,8 +7,9 @@ import { limits, MIB } from "../../shared/limits.ts";
 import { elementCount, matchSpecs, type Tensor, toNumbers } from "../../shared/tensor.ts";
 import type { ModelFiles } from "../reference/messages.ts";
 import type { ReferenceNode, ReferenceResult } from "../reference/node.ts";
-import { generateInputs, integerStyles, rowOf, stackRows } from "./inputs.ts";
+import { generateInputs, integerStyles, repeated, rowOf, stackRows } from "./inputs.ts";
 import { settleOutputs } from "./outputs.ts";
+import { workFormula } from "./work-formula.ts";
 
 /**
  * What only runs can tell of a model before it is published: that it runs and gives the same bits twice, which sizes its
@@ -32,7 +33,7 @@ export interface Wishes {
   examples?: Tensor[][];
 }
 
-const RUN_MS = 60_000;
+export const RUN_MS = 60_000;
 /** A row that differs by more than this in a batch (relative L2) is influenced by the others. */
 const ROW_TOLERANCE = 1e-5;
 /** What one batch may ask of the reference node, which may have to decide over it within 10 s. */
@@ -91,7 +92,7 @@ export async function examine(
 
   const kernels = await trace(a);
   const workOfOne = countWork(kernels, graph.equations);
-  const counted = await workFormula(specs, rows ? dimension : null, workOfOne, (count) => work(repeated(a, count)));
+  const counted = await workFormula(specs, rows ? dimension : null, a, workOfOne, work);
   let limit = rows?.independent ? rowsWithin(workOfOne) : 1;
   const heap = async () => {
     const bound = fileBytes + outputBytes(kernels) * limit;
@@ -155,7 +156,7 @@ function refusalOf(fault: { message: string }, graph: OnnxGraph): TabgridError {
   });
 }
 
-function valued<T>(result: ReferenceResult<T>, graph: OnnxGraph): T {
+export function valued<T>(result: ReferenceResult<T>, graph: OnnxGraph): T {
   if (result.ok) return result.value;
   throw new TabgridFailure(refusalOf(result.error, graph));
 }
@@ -257,25 +258,6 @@ function nearlyEqual(left: Tensor, right: Tensor): boolean {
     square += other * other;
   }
   return Math.sqrt(difference) <= ROW_TOLERANCE * Math.sqrt(square);
-}
-
-const repeated = (row: Tensor[], count: number): Tensor[] =>
-  count === 1 ? row : stackRows(Array.from({ length: count }, () => row));
-
-/** Affine in the rows where nothing else is free and one, two and three rows bear it out. */
-async function workFormula(
-  specs: readonly InputSpec[],
-  dimension: string | null,
-  one: bigint,
-  workOfRows: (rows: number) => Promise<bigint>,
-): Promise<Manifest["work"]> {
-  const free = new Set(specs.flatMap(({ shape }) => shape.filter((size) => typeof size === "string")));
-  if (free.size === 0) return { kind: "affine", base: Number(one), perRow: 0 };
-  if (dimension === null || free.size > 1) return { kind: "by-shape" };
-  const [two, three] = [await workOfRows(2), await workOfRows(3)];
-  const perRow = two - one;
-  if (three - two !== perRow || one < perRow) return { kind: "by-shape" };
-  return { kind: "affine", base: Number(one - perRow), perRow: Number(perRow) };
 }
 
 /** All values at once, each element at its largest. */

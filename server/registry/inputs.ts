@@ -78,3 +78,7 @@ export function rowOf(tensors: readonly Tensor[], row: number): Tensor[] {
     };
   });
 }
+
+/** A batch of one row, over and over. */
+export const repeated = (row: Tensor[], count: number): Tensor[] =>
+  count === 1 ? row : stackRows(Array.from({ length: count }, () => row));

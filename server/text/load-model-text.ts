@@ -63,18 +63,31 @@ export async function loadModelText({
     return file ? readFile(join(folder, file.path), "utf8") : null;
   };
   try {
-    const tokenizerJson = await read("tokenizer.json");
-    if (tokenizerJson === null) throw new Error("it has no tokenizer.json");
-    const config = configSchema.parse(JSON.parse((await read("tokenizer_config.json")) ?? "{}"));
+    const { tokenizer, config } = await tokenizerOf(read, text?.eos);
     const source = await templateOf(config, read);
-    const tokenizer = bounded(READ_MS, "reading tokenizer.json", () =>
-      readTokenizer(JSON.parse(tokenizerJson), config, text?.eos),
-    );
     const template = chatTemplate(source, namesOf(config));
     return ok(modelText(id, { contextLength, eos: text?.eos ?? [], bos: text?.bos ?? null }, tokenizer, template));
   } catch (error) {
     return err(invalid(id, error));
   }
+}
+
+/**
+ * A model's tokenizer, its configuration, and the ids of the special tokens that this names.
+ * @param read text of one of the model's files by its name; null: there is none
+ * @throws Error where they cannot be read
+ */
+export async function tokenizerOf(
+  read: (name: string) => Promise<string | null>,
+  eos?: readonly number[],
+): Promise<{ tokenizer: TextTokenizer; config: Config; ids: Record<"bos" | "eos" | "pad", number | null> }> {
+  const text = await read("tokenizer.json");
+  if (text === null) throw new Error("it has no tokenizer.json");
+  const config = configSchema.parse(JSON.parse((await read("tokenizer_config.json")) ?? "{}"));
+  const tokenizer = bounded(READ_MS, "reading tokenizer.json", () => readTokenizer(JSON.parse(text), config, eos));
+  const idOf = (name: string | null | undefined) => (typeof name === "string" ? tokenizer.idOf(name) : null);
+  const ids = { bos: idOf(config.bos_token), eos: idOf(config.eos_token), pad: idOf(config.pad_token) };
+  return { tokenizer, config, ids };
 }
 
 const invalid = (id: string, error: unknown): TabgridError =>

@@ -27,6 +27,7 @@ export interface TextTokenizer {
   encode(text: string, options: EncodeOptions): number[];
   bytesOf(token: number): Uint8Array;
   isSpecial(token: number): boolean;
+  idOf(token: string): number | null;
   /** What special tokens look like in text. */
   special: readonly string[];
   /** UTF-16 units of the longest token. */
@@ -103,6 +104,7 @@ export function readTokenizer(
       return made;
     },
     isSpecial: (token) => specialIds.has(token),
+    idOf: (token) => library.token_to_id(token) ?? null,
     special: [...special],
     longestToken: longest(library.get_vocab().keys()),
   };
