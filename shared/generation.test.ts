@@ -34,17 +34,17 @@ function logitsAfter(text: Int32Array, out: Float32Array): void {
 }
 
 /** Runs a job as an engine does, and counts the positions that it ran. */
-function drive(job: TextJob, atMost: number, from = 0): number {
+function drive(job: TextJob, atMost: number, from = 0, width = vocabulary): number {
   let cached = from;
   let ran = 0;
   for (let ask = job.next(cached, atMost); ask; ask = job.next(cached, atMost)) {
     const end = cached + ask.tokens.length;
     expect(ask.tokens.length).toBeGreaterThan(0);
     expect(ask.tokens).toEqual(job.text.subarray(cached, end));
-    const logits = new Float32Array(ask.wanted * vocabulary);
+    const logits = new Float32Array(ask.wanted * width);
     for (let row = 0; row < ask.wanted; row++) {
       const before = job.text.subarray(0, end - ask.wanted + row + 1);
-      logitsAfter(before, logits.subarray(row * vocabulary, (row + 1) * vocabulary));
+      logitsAfter(before, logits.subarray(row * width, (row + 1) * width));
     }
     ran += ask.tokens.length;
     cached = end;
@@ -57,7 +57,7 @@ function drive(job: TextJob, atMost: number, from = 0): number {
 function made(inputs: Tensor[], atMost = 3, of = bounds) {
   const job = startGeneration(inputs, of);
   assert(job.ok, job.ok ? "" : job.error);
-  drive(job.value, atMost);
+  drive(job.value, atMost, 0, of.vocabulary);
   const outputs = job.value.outputs();
   return { job: job.value, outputs, tokens: [...tokensIn(outputs, textTensors.tokens)] };
 }
@@ -107,11 +107,28 @@ describe("a generation", () => {
     expect(over.tokens).toEqual([]);
   });
 
-  it("asks the grammar at each place", () => {
-    const onlyEven = { allows: (token: number) => token % 2 === 0, push: () => onlyOdd };
-    const onlyOdd = { allows: (token: number) => token % 2 === 1, push: () => onlyEven };
-    const { tokens } = made([prompt, settings({ grammar: { kind: "json" } })], 3, { ...bounds, grammar: onlyEven });
-    expect(tokens.map((token) => token % 2)).toEqual(tokens.map((_, at) => at % 2));
+  it("asks the grammar at each place, and ends where nothing may follow", () => {
+    // Just enough of a tokenizer: each printable character is a token.
+    const characters = Array.from({ length: 95 }, (_, at) => Uint8Array.of(32 + at));
+    const spelled = (tokens: number[]) => String.fromCharCode(...tokens.map((token) => 32 + token));
+    const of: TextBounds = { contextLength: 64, vocabulary: 95, tokenBytes: () => characters };
+    const asked = (more: Partial<GenerationSettings> = {}) =>
+      settings({ grammar: { kind: "json-schema", schema: { enum: ["yes", "no", "perhaps"] } }, ...more });
+    const { tokens, job, outputs } = made([prompt, asked()], 3, of);
+    expect(["yes", "no", "perhaps"]).toContain(JSON.parse(spelled(tokens)));
+    expect(job.finished).toBe("stop");
+    const rest = made([prompt, asked(), tokenTensor(textTensors.prefix, tokens.slice(0, 2))], 3, of);
+    expect(rest.tokens).toEqual(tokens.slice(2));
+    const scored = startScoring(
+      [prompt, asked(), tokenTensor(textTensors.tokens, tokens), tokenTensor(textTensors.from, [0])],
+      of,
+    );
+    assert(scored.ok, scored.ok ? "" : scored.error);
+    drive(scored.value, 64, 0, 95);
+    expect(numbers(scored.value.outputs(), textTensors.margins)).toEqual(tokens.map(() => 0));
+    expect(numbers(scored.value.outputs(), textTensors.logProbabilities)).toEqual(
+      numbers(outputs, textTensors.logProbabilities),
+    );
   });
 
   it("gives the top tokens in falling order", () => {

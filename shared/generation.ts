@@ -19,7 +19,7 @@ export interface Generation extends TextJob {
 export function startGeneration(tensors: readonly Tensor[], bounds: TextBounds): Result<Generation, string> {
   const read = readTextInputs(tensors, bounds);
   if (typeof read === "string") return err(read);
-  const { prompt, settings } = read;
+  const { prompt, settings, grammar } = read;
   const prefix = tokensIn(tensors, textTensors.prefix);
   const fault = tokensFault(textTensors.prefix, prefix, bounds.vocabulary);
   if (fault !== null) return err(fault);
@@ -34,7 +34,7 @@ export function startGeneration(tensors: readonly Tensor[], bounds: TextBounds):
   let length = begun;
   const logProbabilities = new Float32Array(Math.max(0, most - begun));
   const sampler = samplerOf(settings);
-  const output = outputSoFar(settings.grammar ? bounds.grammar : null);
+  const output = outputSoFar(grammar);
   for (const token of prefix) output.push(token);
   const top = topTokens(settings.topLogProbabilities);
   const stops = new Set(settings.stopTokens);
@@ -68,6 +68,10 @@ export function startGeneration(tensors: readonly Tensor[], bounds: TextBounds):
       const sum = sums?.[0];
       const place = { position: output.length, counts: output.counts, allows: output.allows, logSumExp: sum };
       const draw = sampler.draw(logits, place);
+      if (!draw && output.isComplete && stops.size === 0) {
+        finished = "stop"; // nothing could end it, and nothing may follow
+        return null;
+      }
       if (!draw) return "no token can be drawn: the grammar allows none, or a logit is NaN or infinite";
       top.push(logits, sum);
       logProbabilities[length - begun] = draw.logProbability;

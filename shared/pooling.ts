@@ -44,8 +44,9 @@ export function poolEmbedding(
   const counts = mask && pooling !== "none" ? toNumbers(mask) : null;
   const embedding = new Float32Array(rows * dimensions);
   for (let row = 0; row < rows; row++) {
-    const used: number[] = [];
-    for (let token = 0; token < tokens; token++) if (!counts || counts[row * tokens + token] !== 0) used.push(token);
+    const used = Array.from({ length: tokens }, (_, token) => token).filter(
+      (token) => counts?.[row * tokens + token] !== 0,
+    );
     if (used.length === 0) return err(`${MASK_INPUT}: row ${row} has no token`);
     const chosen = pooling === "mean" ? used : [pooling === "last" ? used.at(-1) : used[0]];
     const sum = new Float64Array(dimensions);

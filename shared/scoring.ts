@@ -24,7 +24,7 @@ export function startScoring(
 ): Result<TextJob, string> {
   const read = readTextInputs(tensors, bounds);
   if (typeof read === "string") return err(read);
-  const { prompt, settings } = read;
+  const { prompt, settings, grammar } = read;
   const tokens = tokensIn(tensors, textTensors.tokens);
   const [from = 0] = tokensIn(tensors, textTensors.from);
   const fault = tokensFault(textTensors.tokens, tokens, bounds.vocabulary);
@@ -41,7 +41,7 @@ export function startScoring(
   text.set(tokens.subarray(0, -1), prompt.length);
   const firstJudge = prompt.length + from - 1;
   const sampler = samplerOf(settings);
-  const output = outputSoFar(settings.grammar ? bounds.grammar : null);
+  const output = outputSoFar(grammar);
   for (const token of tokens.subarray(0, from)) output.push(token);
   const logProbabilities = new Float32Array(tokens.length - from);
   const margins = new Float32Array(tokens.length - from);

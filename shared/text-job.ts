@@ -1,3 +1,5 @@
+import { createGrammar, type GrammarState } from "./grammar/grammar.ts";
+import type { TokenBytes } from "./grammar/token-bytes.ts";
 import { createSampler, type Sampler } from "./sampling.ts";
 import type { Tensor } from "./tensor.ts";
 import { type GenerationSettings, readSettings, textTensors, tokensIn } from "./text-generation.ts";
@@ -43,23 +45,20 @@ export interface Decoder {
   forward(tokens: Int32Array, wanted: number): Promise<Float32Array>;
 }
 
-/** Where a grammar stands after the tokens so far (shared/grammar). */
-export interface GrammarState {
-  allows(token: number): boolean;
-  push(token: number): GrammarState;
-}
-
-/** Of the model; the grammar's start where the settings ask for one. */
+/** Of the model. */
 export interface TextBounds {
   /** Tokens of prompt and output together. */
   contextLength: number;
   vocabulary: number;
-  grammar?: GrammarState | null;
+  /** What each token adds to a text, for grammars; asked for only where the settings have one. */
+  tokenBytes?: () => TokenBytes | null;
 }
 
 export interface TextInputs {
   prompt: Int32Array;
   settings: GenerationSettings;
+  /** Where the settings' grammar begins; null: there is none. */
+  grammar: GrammarState | null;
 }
 
 /** Prompt and settings of `generate` and `score`, or what is wrong with them. */
@@ -81,8 +80,11 @@ export function readTextInputs(tensors: readonly Tensor[], bounds: TextBounds): 
   } catch (error) {
     return `settings: ${error instanceof Error ? error.message.slice(0, 300) : error}`;
   }
-  if (settings.grammar && !bounds.grammar) return "settings.grammar: this engine has no grammar for the model";
-  return { prompt, settings };
+  if (!settings.grammar) return { prompt, settings, grammar: null };
+  const bytes = bounds.tokenBytes?.();
+  if (!bytes) return "settings.grammar: the model came without a tokenizer that can be read, and a grammar needs its bytes";
+  const grammar = createGrammar(settings.grammar, bytes, settings.stopTokens);
+  return grammar.ok ? { prompt, settings, grammar: grammar.value.start() } : grammar.error.message;
 }
 
 export function tokensFault(name: string, tokens: Int32Array, vocabulary: number): string | null {
@@ -98,10 +100,12 @@ export interface OutputSoFar {
   readonly counts: ReadonlyMap<number, number>;
   readonly length: number;
   allows?: (token: number) => boolean;
+  /** Whether a grammar lets the text end here; false without one. */
+  readonly isComplete: boolean;
   push(token: number): void;
 }
 
-export function outputSoFar(start: GrammarState | null | undefined): OutputSoFar {
+export function outputSoFar(start: GrammarState | null): OutputSoFar {
   const counts = new Map<number, number>();
   let length = 0;
   let grammar = start;
@@ -112,6 +116,9 @@ export function outputSoFar(start: GrammarState | null | undefined): OutputSoFar
       return length;
     },
     ...(start ? { allows } : {}),
+    get isComplete() {
+      return grammar?.isComplete ?? false;
+    },
     push(token) {
       counts.set(token, (counts.get(token) ?? 0) + 1);
       length += 1;

@@ -1,4 +1,5 @@
 import { type Generation, startGeneration } from "../../shared/generation.ts";
+import { type TokenBytes, tokenBytes } from "../../shared/grammar/token-bytes.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { startScoring } from "../../shared/scoring.ts";
 import type { Tensor } from "../../shared/tensor.ts";
@@ -32,15 +33,22 @@ export async function loadTextEngine(
   const startedAt = performance.now();
   const decoder = await openDecoder(request);
   if (!decoder.ok) return decoder;
-  return ok(createTextEngine(decoder.value, request, performance.now() - startedAt));
+  const tokenizer = (await request.text.tokenizer?.text()) ?? null;
+  return ok(createTextEngine(decoder.value, request, tokenizer, performance.now() - startedAt));
 }
 
 function createTextEngine(
   { decoder, opened: { health }, plain, padded, vocabulary }: OpenedDecoder,
   request: LoadRequest & { text: NonNullable<LoadRequest["text"]> },
+  tokenizer: string | null,
   loadMs: number,
 ): TextEngine {
-  const bounds: TextBounds = { contextLength: request.text.facts.contextLength, vocabulary };
+  let bytes: TokenBytes | null = null;
+  const bounds: TextBounds = {
+    contextLength: request.text.facts.contextLength,
+    vocabulary,
+    tokenBytes: () => (bytes ??= tokenizer === null ? null : readTokenBytes(tokenizer)),
+  };
   const kept = createPrefixCache(decoder, KEPT_TOKENS);
   const batch = createTextBatch(decoder, { rows: ROWS, padded, chunk: CHUNK[request.runtime] }, kept);
   const live = new Map<string, { cancelled: boolean }>();
@@ -94,4 +102,12 @@ function createTextEngine(
       if (state) state.cancelled = true;
     },
   };
+}
+
+function readTokenBytes(tokenizer: string): TokenBytes | null {
+  try {
+    return tokenBytes(JSON.parse(tokenizer));
+  } catch {
+    return null;
+  }
 }
