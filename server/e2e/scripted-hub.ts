@@ -17,6 +17,7 @@ import { type Socket, Server as SocketServer } from "socket.io";
 import * as parser from "socket.io-msgpack-parser";
 import { manifestSchema } from "../../models/manifest.ts";
 import {
+  type AssignmentMode,
   type ChainSignature,
   type Failed,
   type Hello,
@@ -29,6 +30,7 @@ import {
   protocolSchemas,
   type ResultItem,
   type ResultMessage,
+  type TokensMessage,
   type WireTensor,
 } from "../../shared/protocol.ts";
 import { canonicalBytes, type Tensor, tensorOf } from "../../shared/tensor.ts";
@@ -118,6 +120,14 @@ export function logitsOf(outputs: readonly WireTensor[]): Float32Array {
   return new Float32Array(Uint8Array.from(data).buffer);
 }
 
+/** What came of one generation, over all connections. */
+export interface ScriptedStream {
+  tokens: number[];
+  logProbabilities: number[];
+  /** Of the chain, by how many tokens lie before it. */
+  hashes: Map<number, Buffer>;
+}
+
 /** One connection of the miner, as the hub sees it. Everything that it sends is verified on arrival. */
 export class Connection {
   readonly nonce = new Uint8Array(randomBytes(32));
@@ -132,6 +142,7 @@ export class Connection {
     prepared: [] as Prepared[],
     prepareFailed: [] as PrepareFailed[],
     failed: [] as Failed[],
+    tokens: [] as TokensMessage[],
     result: [] as ResultMessage[],
     chain: [] as ChainSignature[],
   };
@@ -158,12 +169,13 @@ export class Connection {
       const welcome = { session: this.session, miner: `m_${miner}`, owner: `own_${miner}`, keep: hub.keep, trust: 0.5 };
       answer({ ok: true, welcome });
     });
-    for (const event of ["status", "prepared", "prepareFailed", "failed", "result", "chain"] as const) {
+    for (const event of ["status", "prepared", "prepareFailed", "failed", "tokens", "result", "chain"] as const) {
       socket.on(event, (raw) => {
         const parsed = protocolSchemas.minerToHub[event].safeParse(raw);
         if (!parsed.success) return hub.faults.push(`${event}: ${parsed.error.message}`);
         this.said[event].push(parsed.data as never);
         if (event === "result") for (const item of (parsed.data as ResultMessage).items) this.#result(item, hub);
+        if (event === "tokens") this.#tokens(parsed.data as TokensMessage, hub);
         if (event === "chain") this.#chain(parsed.data as ChainSignature, hub);
       });
     }
@@ -174,6 +186,29 @@ export class Connection {
       nonce: bytes(this.nonce),
       ephemeral,
     });
+  }
+
+  #tokens({ assignment, position, mac, ...part }: TokensMessage, hub: ScriptedHub): void {
+    const fault = (what: string) => void hub.faults.push(`${assignment} at ${position}: ${what}`);
+    const start = sha256(preimages.tokensStart(assignment));
+    const stream = hub.streams.get(assignment) ?? { tokens: [], logProbabilities: [], hashes: new Map([[0, start]]) };
+    hub.streams.set(assignment, stream);
+    const before = stream.hashes.get(position);
+    if (!before) return fault("not in sequence");
+    const hash = sha256(preimages.tokensLink(before, part.tokens, part.logProbabilities));
+    const right = createHmac("sha256", this.key as Uint8Array)
+      .update(preimages.tokens(assignment, position, hash))
+      .digest();
+    if (!right.equals(mac)) return fault("the MAC is wrong");
+    const tokens = new Int32Array(Uint8Array.from(part.tokens).buffer);
+    stream.hashes.set(position + tokens.length, hash);
+    for (const [i, token] of tokens.entries()) {
+      const known = stream.tokens[position + i];
+      if (known !== undefined && known !== token) fault("another token than before");
+      stream.tokens[position + i] = token;
+    }
+    const values = new Float32Array(Uint8Array.from(part.logProbabilities).buffer);
+    for (const [i, value] of values.entries()) stream.logProbabilities[position + i] = value;
   }
 
   #result(item: ResultItem, hub: ScriptedHub): void {
@@ -200,19 +235,24 @@ export class Connection {
     } else this.signed = seq;
   }
 
-  prepare(vectors: Tensor[][] = [[picture(1)], [picture(2, 2)]]): void {
-    const base = "/models/digits/1";
+  prepare(vectors: Tensor[][] = [[picture(1)], [picture(2, 2)]], model = KEY): void {
+    const base = `/models/${model.replace("@", "/")}`;
     this.socket.emit("prepare", {
-      model: KEY,
+      model,
       manifest: `${base}/manifest.json`,
       files: `${base}/files`,
       vectors: vectors.map((inputs) => inputs.map(wire)),
     });
   }
 
-  assign(items: Record<string, WireTensor[]>): void {
-    const list = Object.entries(items).map(([assignment, inputs]) => ({ assignment, inputs, leaseMs: WORK_MS }));
-    this.socket.emit("assign", { model: KEY, items: list });
+  assign(items: Record<string, WireTensor[]>, model = KEY, mode?: AssignmentMode): void {
+    const list = Object.entries(items).map(([assignment, inputs]) => ({
+      assignment,
+      inputs,
+      leaseMs: WORK_MS,
+      ...(mode && { mode }),
+    }));
+    this.socket.emit("assign", { model, items: list });
   }
 
   result = (assignment: string) => this.results.find((item) => item.assignment === assignment);
@@ -238,6 +278,9 @@ export class ScriptedHub {
   readonly ranges: (string | undefined)[] = [];
   keep: string[] = [];
   file: Uint8Array = digits;
+  /** Files of the model beside its graph, by their path. */
+  readonly others = new Map<string, Uint8Array>();
+  readonly streams = new Map<string, ScriptedStream>();
   manifest = manifestOf(digits);
   /** Paths of the page that are not there. */
   missing: RegExp | null = null;
@@ -290,13 +333,14 @@ export class ScriptedHub {
 
   #serveModel(request: IncomingMessage, response: ServerResponse): void {
     const { range } = request.headers;
+    const file = this.others.get((request.url ?? "").split("/files/")[1] ?? "") ?? this.file;
     this.ranges.push(range);
     const from = range ? Number(/^bytes=(\d+)-$/.exec(range)?.[1]) : 0;
-    const size = this.file.byteLength;
+    const size = file.byteLength;
     const headers = { "content-length": size - from, "content-range": `bytes ${from}-${size - 1}/${size}` };
     response.writeHead(range ? 206 : 200, headers);
-    if (this.cutAfter === null) return void response.end(this.file.subarray(from));
-    response.write(this.file.subarray(from, from + this.cutAfter), () => setTimeout(() => response.destroy(), 200));
+    if (this.cutAfter === null) return void response.end(file.subarray(from));
+    response.write(file.subarray(from, from + this.cutAfter), () => setTimeout(() => response.destroy(), 200));
     this.cutAfter = null;
   }
 
