@@ -66,7 +66,7 @@ async function secret(given: string | null, file: string, make: () => string): P
   return { value, origin: "made", file };
 }
 
-/** The first customer with its balance, and every key of it that is not revoked. */
+/** The first customer with its balance, and every key that is not revoked. */
 async function openAccounts(store: Store, firstKey: string, now: Millis): Promise<KeyRing> {
   const customer = await store.customer(FIRST_CUSTOMER);
   if (customer === null) await store.addCustomer({ customer: FIRST_CUSTOMER, name: "first", createdAt: now });
@@ -86,8 +86,8 @@ async function openAccounts(store: Store, firstKey: string, now: Millis): Promis
     await store.addApiKey(key);
   }
   const keys = new KeyRing();
-  for (const key of await store.apiKeys(FIRST_CUSTOMER)) {
-    if (key.revokedAt === null) keys.add(key.secretHash, { kind: "customer", customer: key.customer, key: key.id });
+  for (const { secretHash, customer, id } of await store.activeApiKeys()) {
+    keys.add(secretHash, { kind: "customer", customer, key: id });
   }
   return keys;
 }

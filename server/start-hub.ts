@@ -8,6 +8,7 @@ import type { Logger } from "pino";
 import { Server } from "socket.io";
 import * as msgpack from "socket.io-msgpack-parser";
 import type { ConsoleToHub, HubToConsole } from "../shared/console-protocol.ts";
+import type { OwnerId } from "../shared/ids.ts";
 import { limits } from "../shared/limits.ts";
 import type { HubToMiner, MinerToHub } from "../shared/protocol.ts";
 import { seededRng } from "../shared/random.ts";
@@ -24,7 +25,7 @@ import { DomainMap } from "./domain-map.ts";
 import { accounts } from "./economy/accounts.ts";
 import { voidHold } from "./economy/holds.ts";
 import type { Transfer } from "./economy/ledger.ts";
-import { openEconomyDesk } from "./economy-desk/economy-desk.ts";
+import { type EconomyDesk, openEconomyDesk } from "./economy-desk/economy-desk.ts";
 import { createGateway } from "./hub-gateway.ts";
 import { createReferenceNode, type ReferenceNode } from "./reference/node.ts";
 import { createRegistry } from "./registry.ts";
@@ -100,7 +101,13 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
   const domains = new DomainMap();
   domains.epoch = (await store.settlement.running()).epoch;
   const posted = (transfers: readonly Transfer[]) => runtime.posted(transfers);
-  const parties = await openEconomyDesk({ store, clock, domains, posted }, keys, models);
+  const hubKeyText = Buffer.from(hubKey.publicKey).toString("base64url");
+  const changed = async (owner: OwnerId) =>
+    runtime.report({ kind: "owner.funds", at: clock.now(), owner, atRisk: await parties.miners.atRisk(owner) });
+  const parties: EconomyDesk = await openEconomyDesk({ store, clock, domains, posted }, keys, models, {
+    hubKey: hubKeyText,
+    changed,
+  });
   const pools = new Map<string, bigint>();
   for (const domain of domains.names()) {
     pools.set(domain, (await store.account(accounts.pool(domain)))?.balance ?? 0n);
@@ -209,7 +216,6 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
   const maturer = new Maturer({ runtime, store, clock, domains });
   for (const observer of [statistics, earnings, consoleFeed]) runtime.observers.add(observer);
 
-  const hubKeyText = Buffer.from(hubKey.publicKey).toString("base64url");
   const gateway = createGateway({ ...gatewayParts, sockets, hubKey: hubKeyText });
   for (const model of models) gateway.publish(model);
   for (const ground of await quarantinedGrounds(store)) {

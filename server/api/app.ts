@@ -10,6 +10,7 @@ import type { Gateway } from "../gateway.ts";
 import type { IdempotencyStore } from "../store/idempotency-store.ts";
 import type { Keys } from "./auth.ts";
 import { cases } from "./cases.ts";
+import { economy } from "./economy.ts";
 import { type Endpoint, mount } from "./endpoint.ts";
 import { errorHandler } from "./error-reply.ts";
 import { idempotency } from "./idempotency.ts";
@@ -63,6 +64,7 @@ export function createApi({ gateway, openAi, replies, clock, keys, config }: Api
     ...registration(gateway),
     ...ledger(gateway),
     ...cases(gateway),
+    ...economy(gateway),
     ...minerFiles(gateway),
     ...ops(gateway, config.version, () => endpoints),
   ];

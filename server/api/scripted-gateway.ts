@@ -130,6 +130,17 @@ const scriptedCases: CaseDesk = {
   audit: async (subject) => ({ data: subject === null ? openCase.audit : [], hasMore: false }),
 };
 
+/** Nothing of the economy: its own test has the real one. */
+const scriptedParties = {
+  domains: {},
+  miners: {},
+  backing: {},
+  staking: {},
+  governance: {},
+  market: {},
+  customers: {},
+};
+
 /** A request that `mixed` takes: 2 rows of each. */
 export const mixedRequest = () => ({
   inputs: [
@@ -242,7 +253,7 @@ export function scriptedGateway(extra: readonly Manifest[] = []): { gateway: Gat
         lastAt: 9,
       },
     ],
-    parties: null as never,
+    parties: { ...scriptedParties } as never,
     ...scriptedCases,
     network: () => ({ miners: 3, working: 1, queued: 0, inFlight: 1, verified: 9, perSecond: 0.5 }),
     readiness: async () => script.ready,
@@ -291,15 +302,19 @@ export interface TestApi {
 }
 
 /** The API on a free port of the loopback interface. */
-export async function startApi(config: Partial<ApiConfig> = {}, extra: readonly Manifest[] = []): Promise<TestApi> {
-  const { gateway, script } = scriptedGateway(extra);
+export async function startApi(
+  config: Partial<ApiConfig> = {},
+  extra: readonly Manifest[] = [],
+  { ring = new KeyRing(), ...real }: Partial<Gateway> & { ring?: KeyRing } = {},
+): Promise<TestApi> {
+  const { gateway: scripted, script } = scriptedGateway(extra);
+  const gateway = { ...scripted, ...real };
   const dataDir = await mkdtemp(join(tmpdir(), "tabgrid-api-"));
   const store = await openStore({ kind: "sqlite", folder: dataDir, hub: "one" });
   await store.migrate();
   for (const customer of ["c_ann", "c_bob"] as CustomerId[]) {
     await store.addCustomer({ customer, name: customer, createdAt: 1 });
   }
-  const ring = new KeyRing();
   ring.add(hashKey(keys.ann), { kind: "customer", customer: "c_ann" as CustomerId, key: "k_ann" });
   ring.add(hashKey(keys.bob), { kind: "customer", customer: "c_bob" as CustomerId, key: "k_bob" });
   ring.add(hashKey(keys.operator), { kind: "operator" });

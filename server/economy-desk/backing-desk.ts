@@ -17,6 +17,7 @@ import {
   stop,
   transferShares,
 } from "../economy/rounds.ts";
+import type { Page, Paged } from "../gateway.ts";
 import type { RoundBook } from "../store/party-records.ts";
 import type { Books } from "../store/party-store.ts";
 import { sha256 } from "../store/sha256.ts";
@@ -60,7 +61,7 @@ export class BackingDesk {
   /** The operator says whose name it is; a name belongs to one customer for good. */
   nameCreator(caller: Caller, name: string, customer: CustomerId): Promise<Result<null, TabgridError>> {
     return this.#desk.act(caller, "creator-named", { name, customer }, async (books) => {
-      if (!(await this.#desk.store.customer(customer))) {
+      if (!(await books.hasCustomer(customer))) {
         return err(failure("unknown-account", `no customer ${customer}`, { field: "customer", got: customer }));
       }
       const known = (await books.one("creator", name))?.body;
@@ -95,6 +96,44 @@ export class BackingDesk {
       const transfer: Transfer = { id, kind: "spend", at, task: null, legs: legsOf(gains) };
       return ok({ reply: { usdc, dn }, subject: name, transfers: [transfer], records: [] });
     });
+  }
+
+  /** All names, or those of one customer, with what lies in their accounts. */
+  async creators(customer: CustomerId | null) {
+    const filter = customer === null ? {} : { party: accounts.customer(customer) };
+    const of = async (account: AccountId) => (await this.#desk.store.account(account))?.balance ?? 0n;
+    return Promise.all(
+      (await this.#desk.all("creator", filter)).map(async ({ id: name }) => {
+        const matured = accounts.creatorMatured(name);
+        const earning = await of(accounts.creator(name));
+        return { name, earning, usdc: await of(matured), dn: await of(accounts.dn(matured)) };
+      }),
+    );
+  }
+
+  async rounds(state: Round["state"] | undefined, page: Page): Promise<Paged<RoundBook>> {
+    const filter = state === undefined ? {} : { state };
+    const { data, hasMore } = await this.#desk.store.parties.list("round", filter, page);
+    return { data: data.map(({ body }) => body), hasMore };
+  }
+
+  async round(id: string): Promise<RoundBook | null> {
+    return (await this.#desk.one("round", id))?.body ?? null;
+  }
+
+  async pledgesOf(customer: CustomerId): Promise<Pledge[]> {
+    return (await this.#desk.all("pledge", { party: accounts.customer(customer) })).map(({ body }) => body);
+  }
+
+  /** By model: what is left of its pledges, and by how much they raise pay together. */
+  async demand(): Promise<{ model: ModelKey; left: Nano; raisePercent: number; pledges: number }[]> {
+    const byModel = new Map<ModelKey, { left: Nano; raisePercent: number; pledges: number }>();
+    for (const { body } of await this.#desk.all("pledge", { state: "open" })) {
+      const { left, raisePercent, pledges } = byModel.get(body.model) ?? { left: 0n, raisePercent: 0, pledges: 0 };
+      const sum = { left: left + body.left, raisePercent: raisePercent + body.raisePercent, pledges: pledges + 1 };
+      byModel.set(body.model, sum);
+    }
+    return [...byModel].map(([model, of]) => ({ model, ...of })).sort((a, b) => (a.left > b.left ? -1 : 1));
   }
 
   openRound(caller: Caller, wish: RoundWish): Promise<Result<RoundBook, TabgridError>> {
@@ -154,8 +193,8 @@ export class BackingDesk {
     to: CustomerId,
     shares: bigint,
   ): Promise<Result<RoundBook, TabgridError>> {
-    return this.#move(caller, "shares-transferred", id, { to, shares }, async ({ round }) => {
-      if (!(await this.#desk.store.customer(to))) {
+    return this.#move(caller, "shares-transferred", id, { to, shares }, async ({ round }, books) => {
+      if (!(await books.hasCustomer(to))) {
         return err(failure("unknown-account", `no customer ${to}`, { field: "to", got: to }));
       }
       const moved = transferShares(round, accounts.customer(caller.customer), accounts.customer(to), shares);

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { failure, type TabgridError } from "../../shared/errors.ts";
-import type { CustomerId } from "../../shared/ids.ts";
+import type { AccountId, CustomerId } from "../../shared/ids.ts";
 import { NANO_PER_UNIT, type Nano } from "../../shared/money.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { hashKey, type KeyRing, makeKey } from "../api/auth.ts";
@@ -32,10 +32,29 @@ export class CustomerDesk {
     return { customer, key: presented };
   }
 
+  async self(customer: CustomerId) {
+    const { store } = this.#desk;
+    const of = async (account: AccountId) => (await store.account(account))?.balance ?? 0n;
+    const party = accounts.customer(customer);
+    let [staked, unbonding] = [0n, 0n];
+    for (const { body } of await this.#desk.all("position", { party })) {
+      staked += body.amount;
+      unbonding += body.unbonding.reduce((sum, { amount }) => sum + amount, 0n);
+    }
+    return {
+      name: (await store.customer(customer))?.name ?? "",
+      usdc: await of(party),
+      held: await of(accounts.customerHeld(customer)),
+      dn: await of(accounts.dn(party)),
+      staked,
+      unbonding,
+    };
+  }
+
   /** Test USDC from its issuer, DN from the treasury. */
   grant(caller: Caller, customer: CustomerId, usdc: Nano, dn: Nano): Promise<Result<null, TabgridError>> {
     return this.#desk.act(caller, "granted", { customer, usdc, dn }, async (books, at) => {
-      if (!(await this.#desk.store.customer(customer))) {
+      if (!(await books.hasCustomer(customer))) {
         return err(failure("unknown-account", `no customer ${customer}`, { field: "customer", got: customer }));
       }
       const to = accounts.customer(customer);

@@ -1,5 +1,5 @@
 import { failure, type TabgridError } from "../../shared/errors.ts";
-import type { AccountId, CustomerId } from "../../shared/ids.ts";
+import type { CustomerId, OwnerId } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Clock, Millis } from "../../shared/time.ts";
 import type { DomainMap } from "../domain-map.ts";
@@ -23,9 +23,10 @@ export interface DeskParts {
   posted(transfers: readonly Transfer[]): void;
 }
 
-/** Who acts: a customer, or the operator for the foundation. */
+/** Who acts: a customer, a miner, or the operator for the foundation. */
 export interface Caller {
   customer: CustomerId | null;
+  miner?: OwnerId;
   /** Idempotency key of the request. */
   key: string | null;
 }
@@ -44,7 +45,10 @@ export type Written<Kind extends PartyKind = PartyKind> = Omit<PartyRecord<Kind>
 export type Decide<Reply> = (books: Books, at: Millis) => Promise<Result<Step<Reply>, TabgridError>>;
 
 export const FOUNDATION = "foundation";
-export const actorOf = ({ customer }: Caller): string => (customer ? accounts.customer(customer) : FOUNDATION);
+export function actorOf({ customer, miner }: Caller): string {
+  if (miner !== undefined) return accounts.miner(miner);
+  return customer === null ? FOUNDATION : accounts.customer(customer);
+}
 
 export class Desk {
   readonly #parts: DeskParts;
@@ -64,13 +68,14 @@ export class Desk {
 
   /** `input` is what was asked: it goes into the audit log, and tells a repeated request from another one. */
   async act<Reply>(
-    { customer, key }: Caller,
+    caller: Caller,
     action: string,
     input: Record<string, unknown>,
     decide: Decide<Reply>,
   ): Promise<Result<Reply, TabgridError>> {
     const at = this.now();
-    const actor = actorOf({ customer, key });
+    const { key } = caller;
+    const actor = actorOf(caller);
     const asked = exactJson([action, actor, input]);
     const command = { key: key === null ? null : `${actor} ${key}`, inputHash: hex(sha256(asked)), at };
     const acted = await this.#parts.store.parties.act(command, async (books) => {
@@ -112,8 +117,6 @@ export class Desk {
 /** For the audit log, where amounts are decimal strings. */
 const plain = (input: Record<string, unknown>): Record<string, unknown> =>
   JSON.parse(JSON.stringify(input, (_, one) => (typeof one === "bigint" ? one.toString() : one)));
-
-export const customerAccount = (customer: CustomerId): AccountId => accounts.customer(customer);
 
 export const unknown =
   (code: "unknown-domain" | "unknown-round" | "unknown-proposal" | "unknown-model" | "not-found") =>

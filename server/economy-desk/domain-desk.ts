@@ -47,7 +47,7 @@ export class DomainDesk {
         const detail = { field: "domain", expected: "a new name", got: domain };
         return err(failure("wrong-state", `domain ${domain} exists`, detail));
       }
-      if (owner !== null && !(await this.#desk.store.customer(owner))) {
+      if (owner !== null && !(await books.hasCustomer(owner))) {
         return err(failure("unknown-account", `no customer ${owner}`, { field: "owner", got: owner }));
       }
       const merged = { ...commonsSettings, ...wanted.settings };

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { modelKey } from "../../shared/ids.ts";
+import { modelKey, type OwnerId } from "../../shared/ids.ts";
+import type { Millis } from "../../shared/time.ts";
 import type { KeyRing } from "../api/auth.ts";
 import type { RegisteredModel } from "../registry/files.ts";
 import { BackingDesk } from "./backing-desk.ts";
@@ -22,6 +23,11 @@ export interface EconomyDesk {
   customers: CustomerDesk;
   /** The running one. */
   epoch(): number;
+  now(): Millis;
+  /** Ed25519, base64url: what miners sign their requests for. */
+  hubKey: string;
+  /** What an owner has at stake, or may work for, is another. */
+  changed(owner: OwnerId): Promise<void>;
 }
 
 const newId = (): string => randomBytes(12).toString("base64url");
@@ -31,6 +37,7 @@ export async function openEconomyDesk(
   parts: DeskParts,
   keys: Pick<KeyRing, "add">,
   models: readonly RegisteredModel[],
+  { hubKey, changed }: Pick<EconomyDesk, "hubKey" | "changed">,
 ): Promise<EconomyDesk> {
   const { store, clock, domains } = parts;
   const desk = new Desk(parts);
@@ -57,5 +64,8 @@ export async function openEconomyDesk(
     market: new MarketDesk(desk, newId),
     customers: new CustomerDesk(desk, keys),
     epoch: () => domains.epoch,
+    now: clock.now,
+    hubKey,
+    changed,
   };
 }

@@ -1,5 +1,6 @@
 import { failure, type TabgridError } from "../../shared/errors.ts";
 import type { AccountId, CustomerId } from "../../shared/ids.ts";
+import type { Nano } from "../../shared/money.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { accounts } from "../economy/accounts.ts";
 import { settingsAt } from "../economy/domains.ts";
@@ -13,9 +14,10 @@ import {
   vote,
 } from "../economy/governance.ts";
 import { defaultParameters, type NetworkParameters } from "../economy/governance-bounds.ts";
+import type { Page, Paged } from "../gateway.ts";
 import type { NetworkBook, PartyBodies } from "../store/party-records.ts";
 import type { Books } from "../store/party-store.ts";
-import { actorOf, type Caller, type Desk, unknown, type Written } from "./desk.ts";
+import { type Caller, type Desk, unknown, type Written } from "./desk.ts";
 import { domainRecord, withChange } from "./domain-desk.ts";
 
 /** Proposals and votes. Counting and executing are anybody's to ask for: what they do is decided by then. */
@@ -63,6 +65,20 @@ export class GovernanceDesk {
 
   parameters(): Promise<NetworkParameters> {
     return parametersNow(this.#desk, this.#desk.domains.epoch);
+  }
+
+  /** All stake of the network, nano-DN. */
+  staked(): Promise<Nano> {
+    return this.#desk.store.parties.sum("stake:");
+  }
+
+  async list(page: Page): Promise<Paged<Voted>> {
+    const { data, hasMore } = await this.#desk.store.parties.list("proposal", {}, page);
+    return { data: data.map(({ body }) => body), hasMore };
+  }
+
+  async one(id: string): Promise<Voted | null> {
+    return (await this.#desk.one("proposal", id))?.body ?? null;
   }
 
   /** By whoever has stake. */
@@ -116,18 +132,13 @@ export class GovernanceDesk {
       if (!executed.ok) return executed;
       const step = stepOf({ ...executed.value, title: found.title });
       if (executed.value.proposal.state === "lapsed") return ok(step);
-      const applied = await this.#apply(books, found, actorOf(caller), at);
+      const applied = await this.#apply(books, found, at);
       return applied.ok ? ok({ ...step, records: [...step.records, applied.value] }) : applied;
     });
   }
 
   /** Changes that are planned for later epochs keep all but this one parameter. */
-  async #apply(
-    books: Books,
-    { change, from, id }: Proposal,
-    _by: string,
-    at: number,
-  ): Promise<Result<Written, TabgridError>> {
+  async #apply(books: Books, { change, from, id }: Proposal, at: number): Promise<Result<Written, TabgridError>> {
     const { epoch } = this.#desk.domains;
     const by = `proposal ${id}`;
     if (change.kind === "network") {

@@ -62,6 +62,12 @@ export class MarketDesk {
     return market && twap(market, this.#desk.now());
   }
 
+  /** DN minted less DN burned. */
+  async supply(): Promise<Nano> {
+    const of = async (account: AccountId) => (await this.#desk.store.account(account))?.balance ?? 0n;
+    return -(await of(accounts.dnIssuer)) - (await of(accounts.dnBurned));
+  }
+
   /** Once. USDC from the issuer of test USDC, DN from the treasury. */
   seed(caller: Caller, usdc: Nano, dn: Nano): Promise<Result<Market, TabgridError>> {
     return this.#desk.act(caller, "market-seeded", { usdc, dn }, async (books, at) => {

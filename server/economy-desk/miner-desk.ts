@@ -1,5 +1,5 @@
 import { failure, type TabgridError } from "../../shared/errors.ts";
-import type { ModelKey, OwnerId } from "../../shared/ids.ts";
+import type { MinerId, ModelKey, OwnerId } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { accounts } from "../economy/accounts.ts";
@@ -75,6 +75,11 @@ export class MinerDesk {
       const parameters = await parametersNow(books, this.#desk.domains.epoch);
       return release(before, parameters["staking.unbondingMs"], await books.hasOpenCase(owner), at);
     });
+  }
+
+  /** Null where no such miner has ever come. */
+  async ownerOf(miner: MinerId): Promise<OwnerId | null> {
+    return (await this.#desk.store.miner(miner))?.owner ?? null;
   }
 
   async of(owner: OwnerId): Promise<Bond[]> {

@@ -39,7 +39,7 @@ export class StakingDesk {
   stake(caller: Staker, target: Target, amount: Nano): Promise<Result<Position, TabgridError>> {
     return this.#move(caller, "staked", target, { amount }, async (position, books, at) => {
       const { validator } = target;
-      if (validator !== null && !(await this.#desk.store.standing(validator))) {
+      if (validator !== null && !(await books.hasWorked(validator))) {
         const detail = { field: "validator", expected: "an owner who has worked here", got: validator };
         return err(failure("unknown-account", `no validator ${validator}`, detail));
       }

@@ -59,6 +59,21 @@ function cumulativeAt(market: Market, time: Millis): bigint {
   return before.cumulative + ((after.cumulative - before.cumulative) * passed) / BigInt(after.at - before.at);
 }
 
+const DAY_MS = 24 * HOUR_MS;
+
+/** Average price of each of the last 28 days that end at `now`, oldest first; a day that the pool began in is shorter. */
+export function dailyPrices(market: Market, now: Millis): { at: Millis; price: Price }[] {
+  const first = market.observations[0];
+  if (!first) return [];
+  const days: { at: Millis; price: Price }[] = [];
+  for (let at = now - WINDOW_MS + DAY_MS; at <= now; at += DAY_MS) {
+    const from = Math.max(at - DAY_MS, first.at);
+    if (at <= from) continue;
+    days.push({ at, price: (cumulativeAt(market, at) - cumulativeAt(market, from)) / BigInt(at - from) });
+  }
+  return days;
+}
+
 /** The pool gives DN for USDC (`usdcIn`) or USDC for DN (`dnIn`). */
 export function trade(
   market: Market,

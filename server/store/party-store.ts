@@ -1,6 +1,6 @@
 import { type Kysely, sql, type Transaction } from "kysely";
 import { failure, type TabgridError } from "../../shared/errors.ts";
-import type { AccountId, OwnerId } from "../../shared/ids.ts";
+import type { AccountId, CustomerId, OwnerId } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
@@ -42,13 +42,16 @@ export interface PartyFilter {
   state?: string;
 }
 
-/** The books as a command sees them. */
+/** The books as a command sees them: all that `work` may read, since the database waits for it. */
 export interface Books {
   balance(account: AccountId): Promise<Nano>;
   one<Kind extends PartyKind>(kind: Kind, id: string): Promise<PartyRecord<Kind> | null>;
   all<Kind extends PartyKind>(kind: Kind, filter?: PartyFilter): Promise<PartyRecord<Kind>[]>;
   sum(prefix: string): Promise<Nano>;
   hasOpenCase(owner: OwnerId): Promise<boolean>;
+  hasCustomer(customer: CustomerId): Promise<boolean>;
+  /** Somebody of this name has worked here. */
+  hasWorked(owner: OwnerId): Promise<boolean>;
 }
 
 export type Outcome<Reply> = Batch & { reply: Reply };
@@ -115,6 +118,14 @@ const booksOf = (db: Db): Books => ({
   async hasOpenCase(owner) {
     const query = db.selectFrom("cases").select("id").where("owner", "=", owner).where("state", "=", "open");
     return (await query.limit(1).executeTakeFirst()) !== undefined;
+  },
+  async hasCustomer(customer) {
+    const query = db.selectFrom("customers").select("customer").where("customer", "=", customer);
+    return (await query.executeTakeFirst()) !== undefined;
+  },
+  async hasWorked(owner) {
+    const query = db.selectFrom("standings").select("owner").where("owner", "=", owner);
+    return (await query.executeTakeFirst()) !== undefined;
   },
 });
 

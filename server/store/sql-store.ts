@@ -316,6 +316,13 @@ export class SqlStore implements Store {
     });
   }
 
+  activeApiKeys(): Promise<ApiKey[]> {
+    return this.#explained(async () => {
+      const query = this.#db.selectFrom("api_keys").selectAll().where("revoked_at", "is", null);
+      return (await query.orderBy("created_at").orderBy("id").execute()).map(records.apiKey);
+    });
+  }
+
   revokeApiKey(id: string, at: Millis): Promise<boolean> {
     return this.#write(async (trx) => {
       const query = trx

@@ -93,6 +93,8 @@ export interface Store {
   addApiKey(key: ApiKey): Promise<void>;
   apiKeyByHash(secretHash: string): Promise<ApiKey | null>;
   apiKeys(customer: CustomerId): Promise<ApiKey[]>;
+  /** All that are not revoked. */
+  activeApiKeys(): Promise<ApiKey[]>;
   /** False where there is no such key or it is revoked already. */
   revokeApiKey(id: string, at: Millis): Promise<boolean>;
 

@@ -1,0 +1,137 @@
+import type { z } from "zod";
+import {
+  changeDomainSchema,
+  domainSchema,
+  domainsSchema,
+  newDomainSchema,
+  type SettingsReply,
+  type settingsSchema,
+} from "../../shared/economy-api.ts";
+import type { CustomerId } from "../../shared/ids.ts";
+import type { DomainSettings } from "../economy/domains.ts";
+import type { Gateway } from "../gateway.ts";
+import type { DomainBook, Version } from "../store/party-records.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { segment } from "./endpoint.ts";
+import { notFound, unwrap } from "./error-reply.ts";
+import { anyCaller, command, operatorCaller, read } from "./party-command.ts";
+
+/** Domains: what holds in each, what is planned, and who may change it. */
+const tag = "Domains";
+
+export function domains({ parties }: Gateway): Endpoint[] {
+  const shown = async (book: DomainBook) => domainReply(book, await parties.domains.versions(), parties.epoch());
+  return [
+    read({
+      path: "/api/v1/domains",
+      tag,
+      summary: "All domains, with what holds in the running epoch and what is planned",
+      access: "open",
+      reply: domainsSchema,
+      read: async () => {
+        const [books, versions] = [await parties.domains.list(), await parties.domains.versions()];
+        const epoch = parties.epoch();
+        return { epoch, hub: parties.hubKey, data: books.map((book) => domainReply(book, versions, epoch)) };
+      },
+    }),
+    read({
+      path: "/api/v1/domains/:domain",
+      tag,
+      summary: "One domain",
+      access: "open",
+      reply: domainSchema,
+      read: async (_query, request) => {
+        const domain = segment(request, "domain");
+        const book = await parties.domains.one(domain);
+        if (!book) throw notFound("unknown-domain", "domain", domain);
+        return shown(book);
+      },
+    }),
+    command({
+      path: "/api/v1/domains",
+      tag,
+      summary: "Open a domain, with the settings of `commons` to begin with",
+      access: "operator",
+      body: newDomainSchema,
+      status: 201,
+      reply: domainSchema,
+      run: async ({ domain, title, owner }, request) => {
+        const wish = { domain, title, owner: owner as CustomerId | null, settings: {} };
+        return shown(unwrap(await parties.domains.create(operatorCaller(request), wish)));
+      },
+    }),
+    command({
+      method: "put",
+      path: "/api/v1/domains/:domain/settings",
+      tag,
+      summary: "Set what holds in a domain from a later epoch on; by its owner, of an unowned one by the operator",
+      access: "key",
+      body: changeDomainSchema,
+      reply: domainSchema,
+      run: async ({ from, settings }, request, response) => {
+        const domain = segment(request, "domain");
+        const caller = anyCaller(request, response);
+        return shown(unwrap(await parties.domains.change(caller, domain, settingsOf(domain, settings), from)));
+      },
+    }),
+  ];
+}
+
+function settingsOf(domain: string, of: z.output<typeof settingsSchema>): DomainSettings {
+  return {
+    revenue: {
+      domain,
+      burn: 100,
+      foundation: 100,
+      processor: of.processor,
+      pool: of.pool,
+      owner: of.owner,
+      emission: of.emission,
+      variableBurn: of.variable_burn,
+    },
+    emission: of.emission_split,
+    tariff: { nanoPerGflop: of.nano_per_gflop, difficultyPpm: of.difficulty_ppm },
+    offset: of.offset,
+    listed: of.listed,
+    registrationFee: of.registration_fee,
+    minimumCollateral: of.minimum_collateral,
+    targetStake: of.target_stake,
+    severePercent: of.severe_percent,
+  };
+}
+
+const settingsReply = ({ revenue, emission, tariff, ...rest }: DomainSettings): SettingsReply => ({
+  burn: revenue.burn,
+  foundation: revenue.foundation,
+  processor: revenue.processor,
+  pool: revenue.pool,
+  owner: revenue.owner,
+  emission: revenue.emission,
+  variable_burn: revenue.variableBurn,
+  emission_split: emission,
+  nano_per_gflop: String(tariff.nanoPerGflop),
+  difficulty_ppm: String(tariff.difficultyPpm),
+  offset: rest.offset,
+  listed: rest.listed,
+  registration_fee: String(rest.registrationFee),
+  minimum_collateral: String(rest.minimumCollateral),
+  target_stake: String(rest.targetStake),
+  severe_percent: rest.severePercent,
+});
+
+function domainReply(book: DomainBook, versions: readonly Version[], epoch: number): z.input<typeof domainSchema> {
+  const { domain, title, owner, timeline } = book;
+  const published = versions.filter((one) => one.domain === domain);
+  const now = timeline.findLast(({ from }) => from <= epoch);
+  return {
+    domain,
+    title,
+    owner,
+    models: published.map(({ model }) => model),
+    highest_royalty: Math.max(0, ...published.map(({ royaltyBasisPoints }) => royaltyBasisPoints)),
+    settings: now ? settingsReply(now.settings) : null,
+    planned: timeline
+      .filter(({ from }) => from > epoch)
+      .map(({ from, at, by, settings }) => ({ from, at, by, settings: settingsReply(settings) })),
+  };
+}
