@@ -82,7 +82,8 @@ export function readTextInputs(tensors: readonly Tensor[], bounds: TextBounds): 
   }
   if (!settings.grammar) return { prompt, settings, grammar: null };
   const bytes = bounds.tokenBytes?.();
-  if (!bytes) return "settings.grammar: the model came without a tokenizer that can be read, and a grammar needs its bytes";
+  if (!bytes)
+    return "settings.grammar: the model came without a tokenizer that can be read, and a grammar needs its bytes";
   const grammar = createGrammar(settings.grammar, bytes, settings.stopTokens);
   return grammar.ok ? { prompt, settings, grammar: grammar.value.start() } : grammar.error.message;
 }
