@@ -189,6 +189,8 @@ export interface ReceiptView {
   /** Ed25519 over "tabgrid/receipts/1\n" ‖ root, base64url. */
   signature: string;
   hubKey: string;
+  /** What was found out later, oldest first. */
+  revisions?: Omit<ReceiptView, "hubKey" | "revisions">[];
 }
 
 export interface AccountView {

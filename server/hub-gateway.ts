@@ -13,6 +13,7 @@ import type { HubState } from "./core/state.ts";
 import { COMMONS, type DomainMap } from "./domain-map.ts";
 import type { EconomyDesk } from "./economy-desk/economy-desk.ts";
 import type { Gateway, InferRequest, ModelStatus, NetworkView, TaskView } from "./gateway.ts";
+import { revisionsOf } from "./receipt-revisions.ts";
 import type { RegisteredModel } from "./registry/files.ts";
 import type { Registry } from "./registry.ts";
 import type { LiveTask, Runtime } from "./runtime.ts";
@@ -178,8 +179,9 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
     },
 
     async receipt(id) {
-      const receipt = await store.receipt(id);
-      return receipt && { ...receipt, hubKey: parts.hubKey };
+      const revisions = await revisionsOf(store, id);
+      const receipt = (await store.receipt(id)) ?? revisions[0];
+      return receipt ? { ...receipt, hubKey: parts.hubKey, revisions } : null;
     },
 
     accounts: (page) => store.accounts(page),

@@ -1,6 +1,5 @@
 import { failure, type TabgridError } from "../shared/errors.ts";
-import { type ModelKey, type OwnerId, receiptOf, type TaskId } from "../shared/ids.ts";
-import { limits } from "../shared/limits.ts";
+import { type ModelKey, type OwnerId, type ReceiptId, receiptOf, type TaskId } from "../shared/ids.ts";
 import type { Nano } from "../shared/money.ts";
 import type { WorkLine } from "../shared/protocol.ts";
 import type { Rng } from "../shared/random.ts";
@@ -8,7 +7,16 @@ import { assert, type Result } from "../shared/result.ts";
 import type { Tensor } from "../shared/tensor.ts";
 import type { Clock, Millis } from "../shared/time.ts";
 import type { Compatibility } from "./compatibility.ts";
-import type { CheckDone, HubEffect, HubEvent, Standing, TaskOutcome, TaskSpec, VerdictBasis } from "./core/events.ts";
+import type {
+  CheckDone,
+  HubEffect,
+  HubEvent,
+  ReceiptRevised,
+  Standing,
+  TaskOutcome,
+  TaskSpec,
+  VerdictBasis,
+} from "./core/events.ts";
 import { step } from "./core/hub.ts";
 import type { HubState } from "./core/state.ts";
 import type { TaskState } from "./core/task.ts";
@@ -19,13 +27,16 @@ import { expireHold, voidHold } from "./economy/holds.ts";
 import type { Transfer } from "./economy/ledger.ts";
 import { receiptBatch, receiptLeaf } from "./economy/receipts.ts";
 import { Exhibits } from "./exhibits.ts";
+import { revisedLeaves } from "./receipt-revisions.ts";
 import { commitRevision, gather, revise } from "./revisions.ts";
 import { Settling } from "./settling.ts";
 import type { MinerEffect } from "./sockets/miners.ts";
 import type { AttestationRecord } from "./store/attestation-records.ts";
 import type { HeldChange } from "./store/held-changes.ts";
 import { sha256 } from "./store/sha256.ts";
-import type { Batch, ChainSignature, Store, TaskRecord } from "./store/store.ts";
+import type { Batch, ChainSignature, Store } from "./store/store.ts";
+import { recordOf } from "./task-record.ts";
+import { revisedEvent } from "./webhooks/events.ts";
 
 /**
  * The loop around the core (../shared/design.md section 5): drain what has arrived, set the prices of new requests aside,
@@ -64,7 +75,7 @@ export interface Change {
   tasks: ReadonlySet<LiveTask>;
   settled: readonly CheckDone[];
   /** Delivered answers that turned out wrong. */
-  revised: readonly Extract<HubEffect, { kind: "receipt-revised" }>[];
+  revised: readonly ReceiptRevised[];
   transfers: readonly Transfer[];
   pay: ReadonlyMap<OwnerId, readonly WorkLine[]>;
   standings: readonly Standing[];
@@ -83,6 +94,7 @@ export interface LiveTask {
   reply: (outcome: TaskOutcome["result"]) => void;
 }
 
+type ReceiptLeaf = { receipt: ReceiptId; leaf: string };
 const BATCH_MAX = 4_096;
 const ended: ReadonlySet<TaskState> = new Set(["settled", "failed", "cancelled", "expired"]);
 
@@ -233,8 +245,12 @@ export class Runtime {
   async #turn(events: HubEvent[]): Promise<void> {
     if (events.length === 0) return;
     const { effects, wakeAt } = step(this.#options.state, events, this.#options.rng);
-    const { batch, change } = this.#durable(effects);
-    const { store, domains } = this.#options;
+    const { batch: plain, change, leaves } = this.#durable(effects);
+    const { store, domains, sign } = this.#options;
+    leaves.push(...(await revisedLeaves(change.revised, store)));
+    const receipts = () => receiptBatch(leaves, change.at, sign, sha256);
+    const webhookEvents = change.revised.map(revisedEvent);
+    const batch = leaves.length > 0 ? { ...plain, receipts: receipts(), webhookEvents } : plain;
     const past = await gather(effects, store);
     if (past) {
       const { reply: revision } = await commitRevision(store, batch ?? {}, change.at, (books) =>
@@ -251,10 +267,10 @@ export class Runtime {
   }
 
   /** Gathers what must be committed: ended tasks, postings, receipts, standings. */
-  #durable(effects: readonly HubEffect[]): { batch: Batch | null; change: Change } {
+  #durable(effects: readonly HubEffect[]): { batch: Batch | null; change: Change; leaves: ReceiptLeaf[] } {
     const at = this.#options.clock.now();
     const transfers: Transfer[] = [];
-    const leaves: { receipt: ReturnType<typeof receiptOf>; leaf: string }[] = [];
+    const leaves: ReceiptLeaf[] = [];
     const standings = new Map<OwnerId, Standing>();
     const changed = new Set<LiveTask>();
     const facts: CheckDone[] = [];
@@ -308,7 +324,7 @@ export class Runtime {
           break;
         }
         case "receipt-revised":
-          revised.push(effect);
+          revised.push(effect.fact);
           break;
         case "work": {
           const { assignment, model, role, outcome, reason } = effect;
@@ -359,10 +375,8 @@ export class Runtime {
     const compatibility = this.#options.compatibility.add(judged);
     const { standings: owners } = change;
     const parts = { tasks: records, transfers, standings: owners, chainSignatures, compatibility, attestations, held };
-    if (Object.values(parts).every(({ length }) => length === 0)) return { batch: null, change };
-    const batch: Batch = parts;
-    if (leaves.length > 0) batch.receipts = receiptBatch(leaves, at, this.#options.sign, sha256);
-    return { batch, change };
+    if (Object.values(parts).every(({ length }) => length === 0)) return { batch: null, change, leaves };
+    return { batch: parts, change, leaves };
   }
 
   /** The core weighs what an owner would lose: it is told of every change of held pay. */
@@ -420,24 +434,3 @@ export class Runtime {
     this.#timer = setTimeout(() => this.report({ kind: "tick", at: this.#options.clock.now() }), delay);
   }
 }
-
-function recordOf(task: LiveTask): TaskRecord {
-  const { spec, state, basis, submittedAt, endedAt, error, timeline } = task;
-  return {
-    task: spec.task,
-    customer: spec.customer,
-    model: spec.model,
-    level: spec.level,
-    state,
-    basis,
-    price: spec.price,
-    work: spec.work,
-    submittedAt,
-    endedAt,
-    error,
-    timeline: timeline.slice(0, TIMELINE_MAX),
-  };
-}
-
-/** A task that is given back again and again must not grow its record without end. */
-const TIMELINE_MAX = 4 * limits.slotsMax;

@@ -177,7 +177,7 @@ export const taskSchema = z.object({
   timeline: z.array(timelineEntrySchema),
 });
 
-export const receiptSchema = z.object({
+const receiptProofSchema = z.object({
   receipt: z.string(),
   leaf: z.string().meta({ description: "JSON text; SHA-256 of 0x00 and this text is the leaf of the tree" }),
   path: z.array(z.string()).meta({ description: "siblings from leaf to root, hex (RFC 9162, section 2.1.3)" }),
@@ -185,7 +185,12 @@ export const receiptSchema = z.object({
   size: z.number(),
   root: z.string(),
   signature: z.string().meta({ description: "Ed25519, base64url" }),
+});
+export const receiptSchema = receiptProofSchema.extend({
   hub_key: z.string(),
+  revisions: z
+    .array(receiptProofSchema)
+    .meta({ description: "what was found out later, oldest first, each a signed leaf of its own" }),
 });
 export const receiptPendingSchema = z.object({ receipt: z.string(), status: z.literal("pending") });
 

@@ -64,8 +64,8 @@ export function network(gateway: Gateway): Endpoint[] {
         const id = segment(request, "receipt") as ReceiptId;
         const found = await gateway.receipt(id);
         if (found) {
-          const { hubKey, ...proof } = found;
-          response.json({ ...proof, hub_key: hubKey } satisfies z.input<typeof receiptSchema>);
+          const { hubKey, revisions = [], ...proof } = found;
+          response.json({ ...proof, hub_key: hubKey, revisions } satisfies z.input<typeof receiptSchema>);
           return;
         }
         const task = await gateway.task(`t_${id.slice(2)}` as TaskId);

@@ -219,9 +219,10 @@ function decideReport(
 ): void {
   if (event.ruling === "dismissed") return;
   if (overturns) {
-    const { task, reason } = overturns;
+    const { task, customer, reason } = overturns;
     step.out.push({ kind: "overturned", fact: overturns });
-    step.out.push({ kind: "receipt-revised", task, at: event.at, state: "overturned", reason });
+    const fact = { task, customer, at: event.at, state: "overturned", reason } as const;
+    step.out.push({ kind: "receipt-revised", fact });
   }
   standing.passed = {};
   if (event.ruling !== "severe") return;

@@ -357,6 +357,14 @@ export interface Overturn {
   reason: string;
 }
 
+export interface ReceiptRevised {
+  task: TaskId;
+  customer: CustomerId;
+  at: Millis;
+  state: "failed" | "overturned";
+  reason: string;
+}
+
 export interface TaskOutcome {
   task: TaskId;
   result:
@@ -418,7 +426,7 @@ export type HubEffect =
   | { kind: "pool-work"; fact: PoolWork }
   | { kind: "overturned"; fact: Overturn }
   /** A delivered answer was refuted, before or after it was settled. */
-  | { kind: "receipt-revised"; task: TaskId; at: Millis; state: "failed" | "overturned"; reason: string }
+  | { kind: "receipt-revised"; fact: ReceiptRevised }
   | { kind: "standing"; standing: Standing }
   /** What a reviewer may want to see, should it come to a case; the mismatch itself is on the standing. */
   | { kind: "mismatch"; assignment: AssignmentId; spec: TaskSpec; outputs: Tensor[]; reference: Tensor[] }

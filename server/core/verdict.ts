@@ -43,7 +43,8 @@ export function refuteAnswer(
   if (!isDelivered) task.replied = true;
   const state = origin.kind === "recheck" ? ("overturned" as const) : ("failed" as const);
   if (origin.kind === "recheck") step.out.push({ kind: "overturned", fact: overturnOf(step, task, right, reason) });
-  if (isDelivered) step.out.push({ kind: "receipt-revised", task: spec.task, at: step.now, state, reason });
+  const revised = { task: spec.task, customer: spec.customer, at: step.now, state, reason };
+  if (isDelivered) step.out.push({ kind: "receipt-revised", fact: revised });
   task.payer = "pool";
   if (agreeing.length === 0) return;
   step.state.tasks.set(spec.task, task); // until its checkers have signed

@@ -62,6 +62,15 @@ export function receiptLeaf(fact: VerifiedTask, settlement: Transfer, filesHash?
   });
 }
 
+/** What was found out after the fact, as a leaf of its own: `state` is `failed` (refuted before it was charged) or `overturned`. */
+export function revisedLeaf(
+  fact: { task: VerifiedTask["task"]; state: string; reason: string; at: Millis },
+  revision: number,
+): string {
+  const { task, state, reason, at } = fact;
+  return canonicalJson({ version: leafVersion, receipt: receiptOf(task), revision, task, state, reason, at });
+}
+
 /** Hashes the leaves of one commit and has the root signed. */
 export function receiptBatch(
   leaves: ReceiptBatch["leaves"],

@@ -53,6 +53,7 @@ import {
 } from "./store.ts";
 import type { Tables } from "./tables.ts";
 import { runningEpoch, TallyRows } from "./tally-rows.ts";
+import { insertEvents, WebhookStore } from "./webhook-store.ts";
 
 /** The store on either database. Writes wait for one another: the chain has one end. */
 export class SqlStore implements Store {
@@ -67,6 +68,7 @@ export class SqlStore implements Store {
   readonly files: FileStore;
   readonly batches: BatchStore;
   readonly idempotency: IdempotencyStore;
+  readonly webhooks: WebhookStore;
 
   constructor(engine: Engine, hub: string) {
     this.#engine = engine;
@@ -76,6 +78,11 @@ export class SqlStore implements Store {
       engine,
       read: (work) => this.#explained(() => work(this.#db)),
       write: (work) => this.#write((trx, ledger) => work(trx, (batch) => this.#put(trx, ledger, batch))),
+    });
+    this.webhooks = new WebhookStore({
+      engine,
+      read: (work) => this.#explained(() => work(this.#db)),
+      write: (work) => this.#write(work),
     });
     this.settlement = new SettlementStore({
       engine,
@@ -133,6 +140,7 @@ export class SqlStore implements Store {
     await this.#insertAudit(trx, audit);
     await insert(trx, "cases", newest(cases, "case").map(caseRow), replaceCase);
     await insert(trx, "compatibility", compatibility.map(compatibilityRow), addToCompatibility);
+    await insertEvents(trx, this.#engine, batch.webhookEvents ?? []);
     await insertAttestations(trx, this.#engine, batch.attestations ?? []);
     const partyRows = parties.map((of) => ({ ...of, key: `${of.kind} ${of.id}` }));
     await insert(trx, "party_records", newest(partyRows, "key").map(partyRow), replaceParty);

@@ -29,6 +29,7 @@ import type { IdempotencyStore } from "./idempotency-store.ts";
 import type { PartyRecord } from "./party-records.ts";
 import type { PartyStore } from "./party-store.ts";
 import type { SettlementStore } from "./settlement-store.ts";
+import type { WebhookEvent, WebhookStore } from "./webhook-store.ts";
 
 /**
  * All that outlives the process. One implementation serves SQLite (`T0`, one hub, the folder is its own) and PostgreSQL
@@ -102,6 +103,7 @@ export interface Store {
   readonly files: FileStore;
   readonly batches: BatchStore;
   readonly idempotency: IdempotencyStore;
+  readonly webhooks: WebhookStore;
 
   setting(key: string): Promise<string | null>;
   setSetting(key: string, value: string): Promise<void>;
@@ -142,6 +144,8 @@ export interface Batch {
   held?: readonly HeldChange[];
   /** Kept for some days, and added to the sums of theirs. */
   attestations?: readonly AttestationRecord[];
+  /** What customers are to be told. */
+  webhookEvents?: readonly WebhookEvent[];
 }
 
 export interface TaskRecord {
@@ -160,7 +164,7 @@ export interface TaskRecord {
   timeline: { at: Millis; what: string }[];
 }
 
-export type StoredReceipt = Omit<ReceiptView, "hubKey">;
+export type StoredReceipt = Omit<ReceiptView, "hubKey" | "revisions">;
 
 export interface MinerIdentity {
   miner: MinerId;

@@ -148,6 +148,21 @@ export interface Tables {
   payout_leaves: { asset: string; address: string; epoch: bigint; cumulative: string };
   payout_roots: { epoch: bigint; asset: string; root: string; size: bigint; total: string; rail: string };
   payout_claims: { reference: string; asset: string; address: string; cumulative: string; at: bigint };
+  webhooks: { id: string; customer: string; url: string; secret: string; events: string; created_at: bigint };
+  webhook_events: { id: string; customer: string; type: string; body: string; at: bigint; fanned: bigint };
+  webhook_deliveries: {
+    id: string;
+    webhook: string;
+    event: string;
+    type: string;
+    body: string;
+    state: string;
+    attempts: bigint;
+    at: bigint;
+    due_at: bigint;
+    status: bigint | null;
+    error: string | null;
+  };
   attestations: { witness: string; at: bigint; validator_owner: string; owner: string; proof: string };
   availability: {
     day: string;

@@ -8,6 +8,7 @@ import { cases } from "./0002-cases.ts";
 import { filesBatches } from "./0003-files-batches.ts";
 import { settlement } from "./0004-settlement.ts";
 import { parties } from "./0005-parties.ts";
+import { webhooks } from "./0006-webhooks.ts";
 import { attestations } from "./0007-attestations.ts";
 
 /** Forward only: a migration that was published is never changed, and none is taken back. */
@@ -17,6 +18,7 @@ const migrations: Record<string, (kind: EngineKind) => Migration> = {
   "0003-files-batches": () => filesBatches,
   "0004-settlement": () => settlement,
   "0005-parties": () => parties,
+  "0006-webhooks": () => webhooks,
   "0007-attestations": () => attestations,
 };
 
