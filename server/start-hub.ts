@@ -40,6 +40,7 @@ import { MinerSockets } from "./sockets/miners.ts";
 import { Statistics } from "./statistics.ts";
 import { openStore } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
+import { WebhookDesk } from "./webhooks/desk.ts";
 
 /** The composition root: opens everything, joins it, and hands back what can be closed again. */
 
@@ -52,6 +53,8 @@ export interface HubOptions {
   /** Whether requests that no miner can take are served by the reference node. */
   referenceServes?: boolean;
   rateLimits?: RateLimits;
+  /** Lets webhooks go to this machine itself, over plain HTTP: for tests. */
+  webhooksToLoopback?: boolean;
   /** The machine's where it is left out; tests move their own. */
   clock?: Clock;
   /** Called when the hub cannot go on: a commit failed, an invariant broke. The process should end. */
@@ -223,9 +226,17 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
   }
   await store.idempotency.releaseOwn();
   const openAi = createOpenAi({ gateway, store, dataDir: config.dataDir, clock, log });
+  const webhookDesk = new WebhookDesk({
+    store: store.webhooks,
+    clock,
+    loopback: options.webhooksToLoopback ?? false,
+    warn,
+  });
+  webhookDesk.start();
   const app = createApi({
     gateway,
     openAi,
+    webhooks: webhookDesk,
     replies: store.idempotency,
     clock,
     keys,
@@ -263,6 +274,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
       server.close();
       io.disconnectSockets(true);
       await openAi.close();
+      await webhookDesk.close();
       consoleFeed.close();
       earnings.close();
       await maturer.close();

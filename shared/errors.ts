@@ -26,6 +26,8 @@ export const errorCodes = {
   "unknown-agent": 404,
   "unknown-file": 404,
   "unknown-batch": 404,
+  "unknown-webhook": 404,
+  "unknown-delivery": 404,
   "unknown-domain": 404,
   "unknown-epoch": 404,
   "unknown-round": 404,

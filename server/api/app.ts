@@ -8,6 +8,7 @@ import type { Clock } from "../../shared/time.ts";
 import type { Config } from "../config.ts";
 import type { Gateway } from "../gateway.ts";
 import type { IdempotencyStore } from "../store/idempotency-store.ts";
+import type { WebhookDesk } from "../webhooks/desk.ts";
 import type { Keys } from "./auth.ts";
 import { cases } from "./cases.ts";
 import { economy } from "./economy.ts";
@@ -23,6 +24,7 @@ import { ops } from "./ops.ts";
 import { type RateLimits, rateLimit, tokenLimit } from "./rate-limit.ts";
 import { registration } from "./registration.ts";
 import { staticPages } from "./static.ts";
+import { webhooks } from "./webhooks.ts";
 
 export interface ApiConfig extends Pick<Config, "trustProxy"> {
   /** Of Tabgrid. */
@@ -36,6 +38,8 @@ export interface ApiConfig extends Pick<Config, "trustProxy"> {
 export interface ApiParts {
   gateway: Gateway;
   openAi: OpenAi;
+  /** Left out, the hub has no webhooks. */
+  webhooks?: WebhookDesk;
   replies: IdempotencyStore;
   clock: Clock;
   keys: Keys;
@@ -43,7 +47,8 @@ export interface ApiParts {
 }
 
 /** The HTTP face of the hub. Every endpoint is a row in one of the lists below; everything else follows from the rows. */
-export function createApi({ gateway, openAi, replies, clock, keys, config }: ApiParts): Express {
+export function createApi(parts: ApiParts): Express {
+  const { gateway, openAi, webhooks: desk, replies, clock, keys, config } = parts;
   const app = express();
   app.disable("x-powered-by");
   app.set("trust proxy", config.trustProxy);
@@ -65,6 +70,7 @@ export function createApi({ gateway, openAi, replies, clock, keys, config }: Api
     ...ledger(gateway),
     ...cases(gateway),
     ...economy(gateway),
+    ...(desk ? webhooks(desk) : []),
     ...minerFiles(gateway),
     ...ops(gateway, config.version, () => endpoints),
   ];
