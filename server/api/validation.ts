@@ -22,6 +22,8 @@ export function check<Schema extends z.ZodType>(
 
 /** Of a union that nothing matched: the fault that lies deepest, as its branch is the one that was meant. */
 function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  const key = issue.code === "invalid_key" ? issue.issues[0] : undefined;
+  if (key) return { ...key, path: issue.path } as z.core.$ZodIssue;
   if (issue.code !== "invalid_union" || issue.errors.length === 0) return issue;
   const first = issue.errors.flatMap((branch) => branch.slice(0, 1)).map(innermost);
   const deepest = first.toSorted((a, b) => b.path.length - a.path.length)[0];

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { TabgridError } from "../../../shared/errors.ts";
+import { compileGrammar } from "../../../shared/grammar/json-schema.ts";
 import { limits } from "../../../shared/limits.ts";
 import {
   type ChatChunk,
@@ -72,7 +73,7 @@ export async function prepareChat(
     body.parallel_tool_calls ?? true,
   );
   if (!plan.ok) return plan;
-  const format = formatGrammar(body.response_format, plan.value);
+  const format = grammarFor(body.response_format, plan.value);
   if (!format.ok) return format;
   if (body.top_logprobs != null && !body.logprobs) {
     return fault("invalid-request", "top_logprobs", "nothing unless logprobs is true", String(body.top_logprobs));
@@ -119,20 +120,35 @@ export const functionOf = (given: { name: string; description?: string | null; p
 });
 
 /** What the whole text must be: as `response_format` says, or a call that is forced. */
-export function formatGrammar(
+function grammarFor(
   format: ChatRequest["response_format"],
   plan: ToolPlan | null,
-  field = "response_format",
 ): Result<TextGrammar | null, TabgridError> {
-  const asked: TextGrammar | null =
-    format?.type === "json_object"
-      ? { kind: "json-schema", schema: { type: "object" } }
-      : format?.type === "json_schema"
-        ? { kind: "json-schema", schema: format.json_schema.schema }
-        : null;
-  if (!plan) return ok(asked);
-  if (!asked) return ok(grammarOf(plan));
-  return fault("unsupported-parameter", field, "text, as the answer may be a call of a function", `${format?.type}`);
+  if (!format || format.type === "text") {
+    const forced = plan && grammarOf(plan);
+    return forced
+      ? servable(forced, typeof plan.choice === "object" ? `the parameters of ${plan.choice.name}` : "tools")
+      : ok(null);
+  }
+  if (plan) {
+    return fault(
+      "unsupported-parameter",
+      "response_format",
+      "text, as the answer may be a call of a function",
+      format.type,
+    );
+  }
+  if (format.type === "json_object") return ok({ kind: "json-schema", schema: { type: "object" } });
+  return servable({ kind: "json-schema", schema: format.json_schema.schema }, "response_format.json_schema.schema");
+}
+
+/** Refuses now what no miner could hold a text to; the field is a path within `where`. */
+function servable(grammar: TextGrammar, where: string): Result<TextGrammar, TabgridError> {
+  const compiled = compileGrammar(grammar);
+  if (compiled.ok) return ok(grammar);
+  const { field = "", message } = compiled.error;
+  const place = `${where}${field.replace(/^schema/, "")}`;
+  return err({ ...compiled.error, field: place, message: message.replace(field, place) });
 }
 
 /** The tokens of a conversation, with the functions told in the way that the model knows. */

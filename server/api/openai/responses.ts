@@ -134,11 +134,13 @@ function messagesOf(items: readonly ResponseInputItem[]): ChatRequestMessage[] {
 
 /** An error about the chat, in the words of the request that it was made from. */
 function inResponsesNames(error: TabgridError): Result<never, TabgridError> {
-  const names: Record<string, string> = { messages: "input", response_format: "text.format" };
   const { field = "" } = error;
-  const name = names[field];
-  if (name === undefined) return err(error);
-  return err({ ...error, field: name, message: error.message.replaceAll(field, name) });
+  const name = field.replace(/^messages/, "input").replace(/^response_format(\.json_schema)?/, "text.format");
+  return err({
+    ...error,
+    ...(error.field ? { field: name } : {}),
+    message: error.message.replaceAll(field || "\0", name),
+  });
 }
 
 const emptyReply = (body: ResponsesRequest, createdAt: number): ResponsesReply => ({

@@ -45,13 +45,27 @@ const wrong = (field: string, expected: string, got: string) =>
 export function grammarOf({ tools, choice }: ToolPlan): TextGrammar | null {
   if (choice === "auto") return null;
   if (choice !== "any") return { kind: "json-schema", schema: argumentsSchema(tools, choice.name) };
-  const call = ({ name }: ChatTool) => ({
+  const call = ({ name }: ChatTool, index: number) => ({
     type: "object",
-    properties: { name: { const: name }, arguments: argumentsSchema(tools, name) },
+    properties: {
+      name: { const: name },
+      arguments: moved(argumentsSchema(tools, name), `#/anyOf/${index}/properties/arguments`),
+    },
     required: ["name", "arguments"],
     additionalProperties: false,
   });
   return { kind: "json-schema", schema: { anyOf: tools.map(call) } };
+}
+
+/** The same schema inside another: its references begin at its new place. */
+function moved(schema: unknown, root: string): unknown {
+  if (Array.isArray(schema)) return schema.map((one) => moved(one, root));
+  if (typeof schema !== "object" || schema === null) return schema;
+  const entries = Object.entries(schema).map(([key, value]) => {
+    const isReference = key === "$ref" && typeof value === "string" && value.startsWith("#");
+    return [key, isReference ? `${root}${value.slice(1)}` : moved(value, root)];
+  });
+  return Object.fromEntries(entries);
 }
 
 const argumentsSchema = (tools: readonly ChatTool[], name: string): Record<string, unknown> => {
