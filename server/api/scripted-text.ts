@@ -93,7 +93,7 @@ export interface TextScript {
   /** Tokens in one part. */
   partTokens: number;
   /** Called before each part; what it throws back ends the text. */
-  beforePart: (index: number, signal: AbortSignal) => Promise<ReturnType<typeof failure> | null>;
+  beforePart: (index: number, signal: AbortSignal, request: TextRequest) => Promise<ReturnType<typeof failure> | null>;
   knowsTools: boolean;
   asked: TextRequest[];
   /** Tokens that were let go, by request. */
@@ -125,7 +125,7 @@ export function scriptedText(script: TextScript): Pick<Gateway, "generate" | "qu
       const all = [...Buffer.from(text), END].slice(0, request.settings.maxTokens);
       let finish: "stop" | "length" | "cancelled" = all.at(-1) === END ? "stop" : "length";
       for (let at = 0; at < all.length; at += script.partTokens) {
-        const failed = await script.beforePart(at / script.partTokens, signal);
+        const failed = await script.beforePart(at / script.partTokens, signal, request);
         if (failed) return err(failed);
         const tokens = all.slice(at, at + script.partTokens);
         script.delivered[place] += tokens.length;

@@ -6,6 +6,7 @@ import { describeCases } from "./cases.suite.ts";
 import { describeDurability } from "./durability.suite.ts";
 import { openStore } from "./open.ts";
 import { describeParties } from "./parties.suite.ts";
+import { describeRequests } from "./requests.suite.ts";
 import { describeSettlement } from "./settlement.suite.ts";
 import { describeStore, type Place } from "./store.suite.ts";
 import type { StoreConfig } from "./store.ts";
@@ -62,6 +63,7 @@ describe.skipIf("reason" in found)("the store on PostgreSQL", () => {
   describeStore(makePlace);
   describeDurability(makePlace);
   describeCases(makePlace);
+  describeRequests(makePlace);
   describeSettlement(makePlace);
   describeParties(makePlace, ["one", "two"]);
 

@@ -242,7 +242,7 @@ describe("a stream", () => {
       return null;
     };
     await expect(post({ stream: true }, {}, left.signal).then((all) => all.text())).rejects.toThrow();
-    await expect.poll(() => api.script.text.delivered[0]).toBe(12);
+    await expect.poll(() => api.script.text.delivered[0], { timeout: 30_000 }).toBe(12);
   });
 });
 

@@ -48,6 +48,8 @@ export interface OpenAiParts {
 
 /** All of `/v1`, and the batches that run behind it. */
 export interface OpenAi {
+  shelf: FileShelf;
+  runner: BatchRunner;
   endpoints(tokens: TokenLimit): Endpoint[];
   /** Opens the folder of files and goes on with open batches. */
   start(): Promise<void>;
@@ -60,6 +62,8 @@ export function createOpenAi({ gateway, store, dataDir, clock, log, windowMs }: 
   const answer = (endpoint: BatchEndpoint, call: Call<Record<string, unknown>>) => answerLine(context, endpoint, call);
   const runner = new BatchRunner({ batches: store.batches, shelf, clock, log, answer, windowMs });
   return {
+    shelf,
+    runner,
     endpoints: (tokens) => {
       const http = { ...context, tokens };
       return [
