@@ -20,6 +20,7 @@ import { defaultRateLimits, type RateLimits } from "./api/rate-limit.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { Compatibility } from "./compatibility.ts";
 import type { Config } from "./config.ts";
+import { PRICES_KEPT } from "./core/check-policy.ts";
 import { HubState } from "./core/state.ts";
 import { DomainMap } from "./domain-map.ts";
 import { accounts } from "./economy/accounts.ts";
@@ -101,6 +102,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
     referenceServes: options.referenceServes ?? true,
     referenceBacklog: REFERENCE_BACKLOG,
   });
+  for (const price of await store.recentPrices(PRICES_KEPT)) state.prices.add(price);
   const domains = new DomainMap();
   domains.epoch = (await store.settlement.running()).epoch;
   const posted = (transfers: readonly Transfer[]) => runtime.posted(transfers);

@@ -80,7 +80,7 @@ export function checkRate(policy: CheckPolicy, passes: number, stake: Stake, che
 export const payOf = (policy: CheckPolicy, price: Nano, royaltyBasisPoints: number): number =>
   (Number(price) * (10_000 - policy.deductedBasisPoints - royaltyBasisPoints)) / 10_000;
 
-const PRICES_KEPT = 256;
+export const PRICES_KEPT = 256;
 const PRICES_PER_MEDIAN = 64;
 
 /** Median of the last 256 prices, brought up to date with each of the first and then every 64 requests. */

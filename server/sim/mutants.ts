@@ -68,8 +68,8 @@ export const mutants: readonly Mutant[] = [
   {
     rule: "a refuted answer is not charged",
     file: "core/verification.ts",
-    from: "if (task.replied && primary && refuted.includes(primary)) {",
-    to: "if (task.replied && primary && primary.computeMs < 0) {",
+    from: "makersOf(task).some((made) => refuted.includes(made))",
+    to: "makersOf(task).some((made) => made.computeMs < 0)",
   },
   {
     rule: "a fail has the last unchecked results rechecked",
@@ -121,15 +121,15 @@ export const mutants: readonly Mutant[] = [
   },
   {
     rule: "a result comes from its assignee alone",
-    file: "core/hub.ts",
+    file: "core/results.ts",
     from: "if (assignment.session === session) return assignment;",
     to: "if (assignment.session.length > 0) return assignment;",
   },
   {
     rule: "a caller is answered once",
-    file: "core/verification.ts",
-    from: "  if (!task.replied) {\n    task.replied = true;",
-    to: "  {\n    task.replied = true;",
+    file: "core/verdict.ts",
+    from: "  else if (!task.replied) {\n    task.replied = true;",
+    to: "  else {\n    task.replied = true;",
   },
   {
     rule: "every hold ends",

@@ -196,6 +196,20 @@ export class SqlStore implements Store {
     });
   }
 
+  recentPrices(limit: number): Promise<Nano[]> {
+    return this.#explained(async () => {
+      // By their settlements, which an index has in order of time.
+      const query = this.#db.selectFrom("transfers").innerJoin("tasks", "tasks.task", "transfers.task").select("price");
+      const newest = query.where("kind", "=", "settle").orderBy("transfers.at", "desc");
+      const rows = await newest
+        .orderBy("transfers.hub", "desc")
+        .orderBy("transfers.seq", "desc")
+        .limit(limit)
+        .execute();
+      return rows.map(({ price }) => price).reverse();
+    });
+  }
+
   task(id: TaskId): Promise<TaskRecord | null> {
     return this.#explained(async () => {
       const row = await this.#db.selectFrom("tasks").selectAll().where("task", "=", id).executeTakeFirst();

@@ -148,6 +148,8 @@ export function describeStore(makePlace: () => Promise<Place>): void {
         expect(data.map(({ kind }) => kind)).toEqual(["settle", "hold"]);
         expect(data[0]?.legs).toEqual(batch.transfers?.find((one) => one.task === task)?.legs);
       }
+      const prices = batch.tasks?.map(({ price }) => price);
+      expect(await store.recentPrices(4)).toEqual(prices?.slice(-4));
       expect(await store.task("t_none" as TaskId)).toBeNull();
       expect(await store.receipt("r_none" as ReceiptId)).toBeNull();
       expect(await store.counts()).toMatchObject({ tasks: 11, receipts: 11, openHolds: 0, transfers: 3 + 22 });

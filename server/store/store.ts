@@ -52,6 +52,8 @@ export interface Store {
   openHolds(): Promise<Hold[]>;
 
   task(id: TaskId): Promise<TaskRecord | null>;
+  /** Of the tasks that were settled last, oldest first. */
+  recentPrices(limit: number): Promise<Nano[]>;
   receipt(id: ReceiptId): Promise<StoredReceipt | null>;
   account(id: AccountId): Promise<AccountView | null>;
   /** In order of name; `after` is an account. */
