@@ -13,10 +13,11 @@ import type { HubState } from "./core/state.ts";
 import { COMMONS, type DomainMap } from "./domain-map.ts";
 import type { EconomyDesk } from "./economy-desk/economy-desk.ts";
 import type { Gateway, InferRequest, ModelStatus, NetworkView, TaskView } from "./gateway.ts";
+import type { LiveTask } from "./live-task.ts";
 import { revisionsOf } from "./receipt-revisions.ts";
 import type { RegisteredModel } from "./registry/files.ts";
 import type { Registry } from "./registry.ts";
-import type { LiveTask, Runtime } from "./runtime.ts";
+import type { Runtime } from "./runtime.ts";
 import type { BlobStore } from "./sockets/blobs.ts";
 import { commitmentOf } from "./sockets/identity.ts";
 import type { MinerSockets } from "./sockets/miners.ts";
@@ -24,6 +25,7 @@ import type { Statistics } from "./statistics.ts";
 import type { Store } from "./store/store.ts";
 import { newTaskId } from "./store/task-id.ts";
 import { createModelTexts } from "./text/load-model-text.ts";
+import { createTextGateway } from "./text-gateway.ts";
 
 /** The API's view of the hub: turns requests into tasks, and what the core and the store hold into views. */
 
@@ -41,6 +43,8 @@ export interface GatewayParts {
   clock: Clock;
   /** base64url. */
   hubKey: string;
+  /** Known to this hub alone: the seeds of texts come from it. */
+  seedKey: Uint8Array;
 }
 
 /** `commons`: tensors and embeddings are verified before they are answered, text after (../shared/policy.md). */
@@ -66,6 +70,7 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
       creator: manifest.creator,
       royaltyBasisPoints: manifest.royaltyBasisPoints,
       referenceMs: referenceMs <= REFERENCE_LIMIT_MS ? referenceMs : null,
+      text: manifest.text,
     };
     published.push(model);
     runtime.report({ kind: "model.published", at: clock.now(), model: core });
@@ -154,8 +159,16 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
       });
     },
 
-    generate: async ({ model }) => err(noText(model)),
-    quoteText: async ({ model }) => err(noText(model)),
+    ...createTextGateway({
+      find: (id, version) => {
+        const model = find(id, version);
+        return model ? ok(model) : err(unknownModel(id, version));
+      },
+      runtime,
+      domains,
+      clock,
+      seedKey: parts.seedKey,
+    }),
     async modelText(id, version) {
       const model = find(id, version);
       return model ? texts.of(model) : err(unknownModel(id, version));
@@ -237,8 +250,6 @@ function unknownModel(id: string, version?: string): TabgridError {
 
 /** Models are registered by the operator. */
 const foundation = { customer: null, key: null };
-
-const noText = (model: string) => failure("no-capable-miner", `${model} generates no text on this hub`);
 
 /** A model that the reference node runs slower than this is decided by miners alone. */
 const REFERENCE_LIMIT_MS = 10_000;

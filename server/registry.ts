@@ -20,7 +20,7 @@ import {
   writeFiles,
   writeModelText,
 } from "./registry/files.ts";
-import { modelFilesOf } from "./registry/model-files.ts";
+import { modelFilesOf, textFactsOf } from "./registry/model-files.ts";
 
 /**
  * The models that this hub knows: the built-in ones, and those registered since, which lie in
@@ -166,7 +166,9 @@ export function createRegistry({ dataDir, builtInDir, reference }: RegistryOptio
 
     modelFiles(key) {
       const model = models.get(key);
-      return model ? modelFilesOf(model.folder, model.manifest.files, model.manifest.embedding) : null;
+      return model
+        ? { ...modelFilesOf(model.folder, model.manifest.files, model.manifest.embedding), ...textFactsOf(model) }
+        : null;
     },
 
     async workOf(key, inputs) {

@@ -1,4 +1,4 @@
-import { failure, type TabgridError } from "../shared/errors.ts";
+import { failure } from "../shared/errors.ts";
 import { type ModelKey, type OwnerId, type ReceiptId, receiptOf, type TaskId } from "../shared/ids.ts";
 import type { Nano } from "../shared/money.ts";
 import type { WorkLine } from "../shared/protocol.ts";
@@ -7,16 +7,7 @@ import { assert, type Result } from "../shared/result.ts";
 import type { Tensor } from "../shared/tensor.ts";
 import type { Clock, Millis } from "../shared/time.ts";
 import type { Compatibility } from "./compatibility.ts";
-import type {
-  CheckDone,
-  HubEffect,
-  HubEvent,
-  ReceiptRevised,
-  Standing,
-  TaskOutcome,
-  TaskSpec,
-  VerdictBasis,
-} from "./core/events.ts";
+import type { CheckDone, HubEffect, HubEvent, ReceiptRevised, Standing, TaskOutcome, TaskSpec } from "./core/events.ts";
 import { step } from "./core/hub.ts";
 import type { HubState } from "./core/state.ts";
 import type { TaskState } from "./core/task.ts";
@@ -27,7 +18,9 @@ import { expireHold, voidHold } from "./economy/holds.ts";
 import type { Transfer } from "./economy/ledger.ts";
 import { receiptBatch, receiptLeaf } from "./economy/receipts.ts";
 import { Exhibits } from "./exhibits.ts";
+import { type LiveTask, recordOf } from "./live-task.ts";
 import { revisedLeaves } from "./receipt-revisions.ts";
+import type { Progress, Question } from "./reference/desk.ts";
 import { commitRevision, gather, revise } from "./revisions.ts";
 import { Settling } from "./settling.ts";
 import type { MinerEffect } from "./sockets/miners.ts";
@@ -35,7 +28,6 @@ import type { AttestationRecord } from "./store/attestation-records.ts";
 import type { HeldChange } from "./store/held-changes.ts";
 import { sha256 } from "./store/sha256.ts";
 import type { Batch, ChainSignature, Store } from "./store/store.ts";
-import { recordOf } from "./task-record.ts";
 import { revisedEvent } from "./webhooks/events.ts";
 
 /**
@@ -57,8 +49,8 @@ export interface RuntimeOptions {
   /** SHA-256 over a model's files, part of every receipt. */
   filesHash(model: ModelKey): string | undefined;
   runReference(
-    model: ModelKey,
-    inputs: Tensor[],
+    question: Question,
+    progress: Progress,
   ): Promise<Result<{ outputs: Tensor[]; commitment: string; runMs: number }, string>>;
   /** What was signed for a word on a miner's availability. */
   proofOf(witness: string): object | null;
@@ -80,18 +72,6 @@ export interface Change {
   pay: ReadonlyMap<OwnerId, readonly WorkLine[]>;
   standings: readonly Standing[];
   referenceRuns: number;
-}
-
-/** An open task as people see it; the record that outlives it is made from this. */
-export interface LiveTask {
-  spec: TaskSpec;
-  state: TaskState;
-  basis: VerdictBasis | null;
-  submittedAt: Millis;
-  endedAt: Millis | null;
-  error: TabgridError | null;
-  timeline: { at: Millis; what: string }[];
-  reply: (outcome: TaskOutcome["result"]) => void;
 }
 
 type ReceiptLeaf = { receipt: ReceiptId; leaf: string };
@@ -144,7 +124,7 @@ export class Runtime {
   }
 
   /** Resolves with the caller's answer; for `fast` that is before the verdict. */
-  submit(spec: TaskSpec): Promise<TaskOutcome["result"]> {
+  submit(spec: TaskSpec, onPart: LiveTask["onPart"] = () => {}): Promise<TaskOutcome["result"]> {
     const at = this.#options.clock.now();
     return new Promise((reply) => {
       this.live.set(spec.task, {
@@ -155,7 +135,9 @@ export class Runtime {
         endedAt: null,
         error: null,
         timeline: [],
+        came: null,
         reply,
+        onPart,
       });
       this.report({ kind: "task.submitted", at, spec });
     });
@@ -308,7 +290,10 @@ export class Runtime {
           leaves.push({ receipt: receiptOf(effect.fact.task), leaf });
           facts.push(effect.fact);
           const task = this.live.get(effect.fact.task);
-          if (task) task.basis = effect.fact.basis;
+          if (task) {
+            task.basis = effect.fact.basis;
+            task.came = effect.fact;
+          }
           for (const { owner, amount, ...line } of lines) {
             addPay(owner, { ...line, model: effect.fact.model, at, amount: amount.toString() });
           }
@@ -409,16 +394,24 @@ export class Runtime {
         case "reply":
           this.live.get(effect.outcome.task)?.reply(effect.outcome.result);
           break;
+        case "part":
+          this.live.get(effect.task)?.onPart(effect.part);
+          break;
         case "run-reference":
-          this.#runReference(effect.task, effect.model, effect.inputs);
+          this.#runReference(effect);
       }
     }
   }
 
-  #runReference(task: TaskId, model: ModelKey, inputs: Tensor[]): void {
-    this.#options.runReference(model, inputs).then(
+  #runReference({ task, ...question }: Extract<HubEffect, { kind: "run-reference" }>): void {
+    const { runReference, state, clock } = this.#options;
+    const progress = {
+      piece: (outputs: Tensor[]) => this.report({ kind: "reference.tokens", at: clock.now(), task, outputs }),
+      isWanted: () => state.tasks.get(task)?.reference === "pending",
+    };
+    runReference(question, progress).then(
       (run) => {
-        const at = this.#options.clock.now();
+        const at = clock.now();
         if (run.ok) this.report({ kind: "reference.done", at, task, ...run.value });
         else this.report({ kind: "reference.failed", at, task, reason: run.error });
       },

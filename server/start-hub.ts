@@ -12,7 +12,7 @@ import type { OwnerId } from "../shared/ids.ts";
 import { limits } from "../shared/limits.ts";
 import type { HubToMiner, MinerToHub } from "../shared/protocol.ts";
 import { seededRng } from "../shared/random.ts";
-import { err, ok } from "../shared/result.ts";
+import { ok } from "../shared/result.ts";
 import { type Clock, systemClock } from "../shared/time.ts";
 import { createApi } from "./api/app.ts";
 import { createOpenAi } from "./api/openai/openai.ts";
@@ -28,6 +28,7 @@ import { voidHold } from "./economy/holds.ts";
 import type { Transfer } from "./economy/ledger.ts";
 import { type EconomyDesk, openEconomyDesk } from "./economy-desk/economy-desk.ts";
 import { createGateway } from "./hub-gateway.ts";
+import { createReferenceDesk } from "./reference/desk.ts";
 import { createReferenceNode, type ReferenceNode } from "./reference/node.ts";
 import { createRegistry } from "./registry.ts";
 import { quarantinedGrounds } from "./revisions.ts";
@@ -64,7 +65,6 @@ export interface HubOptions {
 
 export type RunningHub = Awaited<ReturnType<typeof startHub>>;
 
-const REFERENCE_RUN_MS = 10_000;
 /** Reference runs in flight above which peers are preferred as checkers. */
 const REFERENCE_BACKLOG = 16;
 const builtInDir = fileURLToPath(new URL("../models", import.meta.url));
@@ -96,6 +96,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
   const { hubKey, keys, firstKey, adminToken, isOperator } = await bootstrap(store, config, clock.now());
   const registry = createRegistry({ dataDir: config.dataDir, builtInDir, reference });
   const models = await registry.load();
+  const askReference = createReferenceDesk(reference, (model) => registry.modelFiles(model));
 
   const state = new HubState({
     idPrefix: randomBytes(9).toString("base64url"),
@@ -131,12 +132,9 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
         const registered = registry.get(model);
         return registered ? filesHash(registered.manifest.files) : undefined;
       },
-      runReference: async (model, inputs) => {
-        const files = registry.modelFiles(model);
-        if (!files) return err(`no files of ${model}`);
-        const run = await reference.run(files, inputs, REFERENCE_RUN_MS);
-        if (!run.ok) return err(`${run.error.code}: ${run.error.message}`);
-        return ok({ ...run.value, commitment: commitmentOf(run.value.outputs).toString("hex") });
+      runReference: async (question, progress) => {
+        const run = await askReference(question, progress);
+        return run.ok ? ok({ ...run.value, commitment: commitmentOf(run.value.outputs).toString("hex") }) : run;
       },
       proofOf: (witness) => sockets.witnesses.takeProof(witness),
       fatal: options.fatal,
@@ -221,7 +219,9 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
   const maturer = new Maturer({ runtime, store, clock, domains });
   for (const observer of [statistics, earnings, consoleFeed]) runtime.observers.add(observer);
 
-  const gateway = createGateway({ ...gatewayParts, sockets, hubKey: hubKeyText });
+  // Ed25519 signs alike every time, and this preimage for nothing else: a secret that needs no storing.
+  const seedKey = hubKey.sign(new TextEncoder().encode("tabgrid/seeds/1\n"));
+  const gateway = createGateway({ ...gatewayParts, sockets, hubKey: hubKeyText, seedKey });
   for (const model of models) gateway.publish(model);
   for (const ground of await quarantinedGrounds(store)) {
     runtime.report({ kind: "class.ruled", at: clock.now(), ground, quarantined: true });

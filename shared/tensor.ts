@@ -159,6 +159,18 @@ export function tensorOf(name: string, dtype: Dtype, shape: number[], values: Nu
   return { name, dtype, shape, data: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) };
 }
 
+/** Outputs of two parts, one after the other along the first axis; tensors are matched by name. */
+export function concatRows(a: readonly Tensor[], b: readonly Tensor[]): Tensor[] {
+  return a.map((tensor) => {
+    const more = b.find(({ name }) => name === tensor.name);
+    const data = new Uint8Array(tensor.data.byteLength + (more?.data.byteLength ?? 0));
+    data.set(tensor.data);
+    if (more) data.set(more.data, tensor.data.byteLength);
+    const [rows = 0, ...rest] = tensor.shape;
+    return { ...tensor, shape: [rows + (more?.shape[0] ?? 0), ...rest], data };
+  });
+}
+
 const encoder = new TextEncoder();
 
 /**

@@ -376,7 +376,8 @@ export interface TaskOutcome {
         /** Of a text, whose tokens came as parts: how it ended and what is charged. */
         text?: { finish: FinishReason; tokens: number; price: Nano };
       }
-    | { ok: false; error: TabgridError };
+    /** `again`: refuted before anything of it was delivered, so that asking once more is worth while. */
+    | { ok: false; error: TabgridError; again?: true };
 }
 
 export type HubEffect =

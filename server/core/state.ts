@@ -230,12 +230,16 @@ export function endWithout(
   task: OpenTask,
   to: "failed" | "cancelled" | "expired",
   error: TabgridError,
+  again?: true,
 ): void {
   recall(step, task);
   move(step, task, to, error.message);
   if (!task.replied) {
     task.replied = true;
-    step.out.push({ kind: "reply", outcome: { task: task.spec.task, result: { ok: false, error } } });
+    step.out.push({
+      kind: "reply",
+      outcome: { task: task.spec.task, result: { ok: false, error, ...(again && { again }) } },
+    });
   }
   for (const run of task.runs) if (run.accepted === null) unpaid(step, task, run, error.message);
   if (isCustomers(task)) step.out.push({ kind: "void-hold", task: task.spec.task, reason: error.message });

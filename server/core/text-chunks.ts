@@ -1,6 +1,6 @@
 import { failure, type TabgridError } from "../../shared/errors.ts";
 import { limits } from "../../shared/limits.ts";
-import type { Tensor } from "../../shared/tensor.ts";
+import { concatRows, type Tensor } from "../../shared/tensor.ts";
 import { compareText } from "../../shared/text-agreement.ts";
 import { textTensors } from "../../shared/text-generation.ts";
 import { referenceShareOf, someoneMayRun } from "./checkers.ts";
@@ -123,7 +123,7 @@ export function scoreRun(text: TextProgress, run: Run, held: Pick<Assignment, "s
 }
 
 function extend(before: Run, part: Run): Run {
-  before.outputs = before.outputs.length === 0 ? part.outputs : joined(before.outputs, part.outputs);
+  before.outputs = before.outputs.length === 0 ? part.outputs : concatRows(before.outputs, part.outputs);
   before.span = { from: 0, to: part.span?.to ?? 0 };
   before.assignment = part.assignment;
   before.commitment = part.commitment;
@@ -131,16 +131,6 @@ function extend(before: Run, part: Run): Run {
   before.computeMs += part.computeMs;
   return before;
 }
-
-const joined = (a: readonly Tensor[], b: readonly Tensor[]): Tensor[] =>
-  a.map((tensor) => {
-    const more = b.find(({ name }) => name === tensor.name);
-    const data = new Uint8Array(tensor.data.byteLength + (more?.data.byteLength ?? 0));
-    data.set(tensor.data);
-    data.set(more?.data ?? [], tensor.data.byteLength);
-    const [rows = 0, ...rest] = tensor.shape;
-    return { ...tensor, shape: [rows + (more?.shape[0] ?? 0), ...rest], data };
-  });
 
 /** Scores came in: of all of a text that is whole, or of what there was of it. */
 export function scored(

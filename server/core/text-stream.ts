@@ -99,6 +99,7 @@ export function generationProblem(task: OpenTask, text: TextProgress, outputs: r
   const known = text.maker?.from ?? 0;
   const problem = tokensProblem(terms, known, tokens, floatsIn(outputs, textTensors.logProbabilities));
   if (problem) return problem;
+  if (terms.endsByGrammar && known + tokens.length > 0) return null;
   if (endOf(terms, [...tokens]) === "stop" || known + tokens.length >= terms.maxTokens) return null;
   const expected = `a stop token, or ${terms.maxTokens - known} tokens`;
   return failure("wrong-outputs", "tokens: the text is not finished", {
@@ -123,7 +124,7 @@ export function generationDone(step: Step, task: OpenTask, text: TextProgress, r
   run.span = { from, to: text.tokens.length };
   task.runs.push(run);
   const isTrusted = text.maker?.isTrusted === true;
-  finish(step, task, text, endOf(termsOf(task), text.tokens) ?? "length");
+  finish(step, task, text, endOf(termsOf(task), text.tokens) ?? (termsOf(task).endsByGrammar ? "stop" : "length"));
   const isReferences = makersOf(task).every(({ by }) => by === "reference");
   if (isTrusted) replyText(step, task, text, isReferences ? "reference" : "pending");
   advance(step, task);

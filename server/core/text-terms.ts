@@ -7,6 +7,8 @@ export interface TextTerms {
   promptTokens: number;
   maxTokens: number;
   stopTokens: readonly number[];
+  /** It may end without a stop token, where its grammar lets nothing follow. */
+  endsByGrammar: boolean;
   /** Rows of logits: every token is below. */
   vocabulary: number;
   /** How many alternatives each token has to name. */

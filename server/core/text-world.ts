@@ -211,6 +211,7 @@ export class TextWorld {
       promptTokens,
       maxTokens,
       stopTokens,
+      endsByGrammar: false,
       topLogProbabilities,
       vocabulary: toyBounds.vocabulary,
       work: toyWork,

@@ -39,8 +39,7 @@ export function refuteAnswer(
     if (!run.accepted && !refuted.includes(run)) unpaid(step, task, run, OUTSIDE_TOLERANCE);
   }
   book(step, task, agreeing, refuted, reference);
-  endWithout(step, task, "failed", failure("execution-failed", reason));
-  if (!isDelivered) task.replied = true;
+  endWithout(step, task, "failed", failure("execution-failed", reason), isDelivered ? undefined : true);
   const state = origin.kind === "recheck" ? ("overturned" as const) : ("failed" as const);
   if (origin.kind === "recheck") step.out.push({ kind: "overturned", fact: overturnOf(step, task, right, reason) });
   const revised = { task: spec.task, customer: spec.customer, at: step.now, state, reason };

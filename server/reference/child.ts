@@ -8,6 +8,7 @@ import * as ort from "onnxruntime-web/wasm";
 import { poolEmbedding } from "../../shared/pooling.ts";
 import { type Dtype, dtypes, type Tensor, viewOf } from "../../shared/tensor.ts";
 import type { ChildReply, ChildRequest, ModelFiles } from "./messages.ts";
+import { Texts } from "./texts.ts";
 import { readTrace } from "./trace.ts";
 
 /**
@@ -83,6 +84,8 @@ async function session(model: ModelFiles): Promise<ort.InferenceSession> {
   return used;
 }
 
+const texts = new Texts({ tensor: (type, data, dims) => new ort.Tensor(type, data as Float32Array, dims) });
+
 const toOrt = (tensor: Tensor): ort.Tensor =>
   new ort.Tensor(tensor.dtype, viewOf(tensor) as ort.Tensor.DataType as Float32Array, tensor.shape);
 
@@ -110,8 +113,16 @@ async function execute(
   return { outputs: [pooled.value], runMs };
 }
 
-async function handle({ kind, model, inputs }: ChildRequest): Promise<ChildReply> {
+async function handle({ kind, model, inputs, most = 0 }: ChildRequest): Promise<ChildReply> {
   if (memories.length === 0) await startRuntime();
+  if (kind === "generate" || kind === "score") {
+    if (!model.text) throw new Error(`${kind}: this is no text model`);
+    const decoder = await session(model);
+    await send({ kind: "started" });
+    const startedAt = performance.now();
+    const outputs = await texts.run(kind, model.key, decoder, inputs, { ...model.text, most });
+    return done({ outputs, runMs: performance.now() - startedAt, kernels: [] });
+  }
   if (kind === "run") {
     const running = await session(model);
     await send({ kind: "started" });

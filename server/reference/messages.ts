@@ -10,13 +10,31 @@ export interface ModelFiles {
   externalData?: { path: string; file: string }[];
   /** Of embedding models: a run's output is the pooled embedding alone. */
   embedding?: Pooling;
+  /** Of a text model. */
+  text?: Omit<TextFacts, "most">;
+}
+
+/** What the loop over a decoder graph must know of it. */
+export interface TextFacts {
+  contextLength: number;
+  vocabulary: number;
+  /** For texts that are held to a grammar. */
+  tokenizerPath: string | null;
+  /** Of the graph, but for the caches. */
+  inputs: string[];
+  /** Inputs `past_key_values.*`, [1, heads, tokens, width]. */
+  caches: { name: string; dtype: "float32" | "float16"; heads: number; width: number }[];
+  /** Tokens that one `generate` may draw; the next goes on with them as its prefix. */
+  most: number;
 }
 
 /** Hub to child; one at a time. */
 export interface ChildRequest {
-  kind: "run" | "trace";
+  kind: "run" | "trace" | "generate" | "score";
   model: ModelFiles;
   inputs: Tensor[];
+  /** Of `generate`. */
+  most?: number;
 }
 
 /** Child to hub: `started` when the model is loaded and the run begins, then one of the others. */

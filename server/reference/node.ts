@@ -16,6 +16,14 @@ import type { ChildReply, ChildRequest, ModelFiles } from "./messages.ts";
 export interface ReferenceNode {
   /** Outputs exactly as ONNX Runtime gives them, in the graph's order. */
   run(model: ModelFiles, inputs: readonly Tensor[], timeoutMs: number): Promise<ReferenceResult<ReferenceRun>>;
+  /** One piece of a text, outputs as shared/text-generation.ts says; of `generate` at most `most` tokens. */
+  text(
+    mode: "generate" | "score",
+    model: ModelFiles,
+    inputs: readonly Tensor[],
+    most: number,
+    timeoutMs: number,
+  ): Promise<ReferenceResult<ReferenceRun>>;
   /** Every kernel of one run after constant folding, for `countWork`. */
   trace(model: ModelFiles, inputs: readonly Tensor[], timeoutMs: number): Promise<ReferenceResult<Kernel[]>>;
   /** Bytes that loading and one run of the model add to the heap of a fresh process. */
@@ -172,6 +180,11 @@ export function createReferenceNode(options: ReferenceOptions = {}): ReferenceNo
     run: (model, inputs, timeoutMs) =>
       queued(async () => {
         const reply = await ask(request("run", model, inputs), timeoutMs);
+        return reply.ok ? ok({ outputs: reply.value.outputs, runMs: reply.value.runMs }) : reply;
+      }),
+    text: (mode, model, inputs, most, timeoutMs) =>
+      queued(async () => {
+        const reply = await ask({ kind: mode, model, inputs: [...inputs], most }, timeoutMs);
         return reply.ok ? ok({ outputs: reply.value.outputs, runMs: reply.value.runMs }) : reply;
       }),
     trace: (model, inputs, timeoutMs) =>

@@ -12,7 +12,8 @@ import type { Clock, Millis } from "../../shared/time.ts";
 import type { MinerSession } from "../core/roster.ts";
 import type { HubState } from "../core/state.ts";
 import { trustOf } from "../core/trust.ts";
-import type { Change, LiveTask, Observer } from "../runtime.ts";
+import type { LiveTask } from "../live-task.ts";
+import type { Change, Observer } from "../runtime.ts";
 import type { Totals } from "../statistics.ts";
 
 /**

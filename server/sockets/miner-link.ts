@@ -5,6 +5,7 @@ import { type ChainSignature, preimages, type ResultItem } from "../../shared/pr
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Tensor } from "../../shared/tensor.ts";
 import { commitmentOf, equalBytes, macOf, sha256, verifyEd25519 } from "./identity.ts";
+import { TokenChains } from "./token-chains.ts";
 
 /**
  * One authenticated connection of a miner: its session key, the sequence of its results and the chain it signs
@@ -16,6 +17,7 @@ export class MinerLink {
   readonly miner: MinerId;
   readonly owner: OwnerId;
   readonly publicKey: KeyObject;
+  readonly tokens: TokenChains;
   readonly #key: KeyObject;
   #seq = 0;
   /** Links from the last signed one on; the first is that of `#signedSeq`. */
@@ -28,6 +30,7 @@ export class MinerLink {
     this.owner = id.owner;
     this.publicKey = id.publicKey;
     this.#key = id.key;
+    this.tokens = new TokenChains(id.key);
     this.#links = [sha256(preimages.chainStart(id.session))];
   }
 
@@ -57,6 +60,7 @@ export class MinerLink {
       );
     }
     this.#seq = expected;
+    this.tokens.end(item.assignment);
     const last = this.#links.at(-1) as Uint8Array;
     this.#links.push(sha256(preimages.chainLink(last, item.assignment as AssignmentId, commitment)));
     return ok(commitment);

@@ -106,9 +106,10 @@ export class MinerSockets {
       case "assign":
         return void socket.emit("assign", {
           model: effect.model,
-          items: effect.items.map(({ assignment, inputs, leaseMs }) => ({
+          items: effect.items.map(({ assignment, inputs, mode, leaseMs }) => ({
             assignment,
             inputs: this.#toWire(inputs, effect.items.length),
+            ...(mode !== "run" && { mode }),
             leaseMs,
           })),
         });
@@ -205,7 +206,7 @@ export class MinerSockets {
         socket.disconnect(true);
       });
     });
-    for (const event of ["status", "prepared", "prepareFailed", "result", "failed", "chain"] as const) {
+    for (const event of ["status", "prepared", "prepareFailed", "result", "tokens", "failed", "chain"] as const) {
       socket.on(event, () => {
         if (greeted) return;
         this.#refuse(
@@ -388,6 +389,12 @@ export class MinerSockets {
           computeMs: item.computeMs,
         });
       }
+    });
+    on("tokens", minerToHub.tokens, (message) => {
+      const stream = link.tokens.admit(message);
+      if (!stream.ok) return this.#refuse(socket, "tokens", stream.error, message.assignment);
+      const assignment = message.assignment as AssignmentId;
+      report({ kind: "tokens", at: clock.now(), session, assignment, position: message.position, ...stream.value });
     });
     on("failed", minerToHub.failed, ({ assignments, fault, message }) =>
       report({
