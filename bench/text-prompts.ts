@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { seededRng } from "../shared/random.ts";
@@ -16,10 +16,12 @@ poor citizens, the patricians good. What authority surfeits on would relieve us:
 while it were wholesome, we might guess they relieved us humanely; but they think we are too dear: the leanness that afflicts
 us, the object of our misery, is as an inventory to particularise their abundance; our sufferance is a gain to them.`;
 
+const plays = join(import.meta.dirname, "../../shared/data/sets/tinyshakespeare/input.txt");
+
 /** So many prompts of so many tokens, from anywhere in the text; the same ones each time. */
 export function promptsOf(count: number, length: number, seed = 7): number[][] {
   const tokenizer = new Tokenizer(json("tokenizer.json"), json("tokenizer_config.json"));
-  const { ids } = tokenizer.encode(passage);
+  const { ids } = tokenizer.encode(existsSync(plays) ? readFileSync(plays, "utf8").slice(0, 400_000) : passage);
   const rng = seededRng(seed);
   return Array.from({ length: count }, () => {
     const start = Math.floor(rng.next() * (ids.length - length));

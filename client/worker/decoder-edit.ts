@@ -21,6 +21,8 @@ export function withChosenLogits(bytes: Uint8Array, logits: string): Uint8Array 
   const projection = model.nodes.find(({ output: [first] }) => first === logits);
   if (!projection || !projections.has(projection.opType)) return null;
   keepLast(model, projection);
+  // Otherwise ONNX Runtime plans its memory for as many positions as go in.
+  model.redeclare(logits, ["tabgrid_rows", "tabgrid_kept", "tabgrid_vocabulary"]);
   sumUp(model, logits);
   return model.bytes();
 }

@@ -8,6 +8,8 @@ export interface EditableModel {
   opset: number;
   nodes: EditableNode[];
   outputs: { name: string; elementType: number }[];
+  /** Gives an output another shape than it was declared with. */
+  redeclare(name: string, shape: readonly (number | string)[]): void;
   addInput(name: string, elementType: number, shape: readonly (number | string)[]): void;
   addOutput(name: string, elementType: number, shape: readonly (number | string)[]): void;
   /** int64[values] as an initialiser. */
@@ -113,10 +115,21 @@ export function editModel(bytes: Uint8Array): EditableModel {
   }
   const added: Uint8Array[] = [];
 
+  const outputs = rest.filter(({ number }) => number === GRAPH.output).map(({ body }) => readValue(body));
+  const isOutput = (field: Field, name: string) => field.number === GRAPH.output && readValue(field.body).name === name;
+
   return {
     opset: opsetOf(fields),
     nodes,
-    outputs: rest.filter(({ number }) => number === GRAPH.output).map(({ body }) => readValue(body)),
+    outputs,
+    redeclare(name, shape) {
+      const at = rest.findIndex((field) => isOutput(field, name));
+      if (at < 0) throw new Error(`the graph has no output ${name}`);
+      const [old] = rest.splice(at, 1);
+      const { elementType } = readValue((old as Field).body);
+      const raw = joined(tagged(GRAPH.output, writeValue(name, elementType, shape)));
+      rest.splice(at, 0, { ...(old as Field), raw });
+    },
     addInput: (...value) => added.push(...tagged(GRAPH.input, writeValue(...value))),
     addOutput: (...value) => added.push(...tagged(GRAPH.output, writeValue(...value))),
     addIntegers(name, values) {
