@@ -1,5 +1,5 @@
 import type { CompiledGrammar } from "./json-schema.ts";
-import { isWithin, mayBegin, WHOLE_DIGITS } from "./number-bytes.ts";
+import { judgePrefix, WHOLE_DIGITS } from "./number-bytes.ts";
 import type { ObjectShape, Shape } from "./shapes.ts";
 import { BETWEEN, isInsideCharacter, NEVER, stepString } from "./string-bytes.ts";
 
@@ -260,9 +260,11 @@ export class Automaton {
 
   #decimals(frame: Frame, next: number, out: Frame[]): void {
     const { within } = frame.shape as Shape & { kind: "decimals" };
+    if (next !== MINUS && next !== POINT && !isDigit(next)) return;
     const text = frame.text + String.fromCharCode(next);
-    if (!mayBegin(text, within)) return;
-    if (isWithin(text, within)) this.#put(out, frame.next as Frame);
+    const { mayBegin, isWithin } = judgePrefix(text, within);
+    if (!mayBegin) return;
+    if (isWithin) this.#put(out, frame.next as Frame);
     this.#move(frame, { text }, out);
   }
 

@@ -71,60 +71,46 @@ function nextUp(value: number): number {
   return view.getFloat64(0);
 }
 
-interface Written {
-  negative: boolean;
-  /** Digits before the point and after it; null: there is no point yet. */
-  whole: string;
-  fraction: string | null;
+const powers = Array.from({ length: WHOLE_DIGITS + PLACES + 1 }, (_, exponent) => 10n ** BigInt(exponent));
+const power = (exponent: number): bigint => powers[exponent] as bigint;
+
+/** Magnitudes of the numbers within, of one sign; the first above the last: none. Never -0. */
+const magnitudes = ({ low, high }: Decimals, negative: boolean): [bigint, bigint] => {
+  const [from, to, least] = negative ? [-high, -low, 1n] : [low, high, 0n];
+  return [from > least ? from : least, to];
+};
+
+/** A number in the writing. */
+export interface Prefix {
+  /** Whether some number within begins so. */
+  mayBegin: boolean;
+  /** Whether it is a number within as it stands. */
+  isWithin: boolean;
 }
 
-function read(text: string): Written | null {
-  const match = /^(-?)(0|[1-9]\d*)?(?:\.(\d*))?$/.exec(text);
-  if (!match) return null;
-  const [, sign, whole = "", fraction = null] = match;
-  return whole === "" && fraction !== null ? null : { negative: sign === "-", whole, fraction };
-}
+const neither: Prefix = { mayBegin: false, isWithin: false };
 
-/** Magnitudes of the numbers within, of one sign; null: none. */
-function magnitudes({ low, high }: Decimals, negative: boolean): [bigint, bigint] | null {
-  const [from, to] = negative ? [-high, -low] : [low, high];
-  const least = negative ? 1n : 0n; // never -0
-  const first = from > least ? from : least;
-  return first <= to ? [first, to] : null;
-}
-
-/** Whether some number within begins with this text. */
-export function mayBegin(text: string, within: Decimals): boolean {
-  const written = read(text);
-  if (!written) return false;
-  const { whole, fraction, negative } = written;
-  const inside = magnitudes(within, negative);
-  if (!inside) return false;
-  const meets = (from: bigint, count: bigint) => from <= inside[1] && from + count - 1n >= inside[0];
-  if (whole.length > WHOLE_DIGITS) return false;
-  if (whole === "") return true;
-  const digits = BigInt(whole + (fraction ?? ""));
-  if (fraction !== null) {
-    if (fraction.length > within.places || within.places === 0) return false;
-    const unit = 10n ** BigInt(within.places - fraction.length);
-    return meets(digits * unit, unit);
-  }
-  const most = whole === "0" ? 0 : WHOLE_DIGITS - whole.length;
+export function judgePrefix(text: string, within: Decimals): Prefix {
+  const [, sign, whole = "", point, fraction = ""] = /^(-?)(0|[1-9]\d*)?(?:(\.)(\d*))?$/.exec(text) ?? [];
+  if (sign === undefined || whole.length > WHOLE_DIGITS || fraction.length > within.places) return neither;
+  if (point && (whole === "" || within.places === 0)) return neither;
+  const [first, last] = magnitudes(within, sign === "-");
+  if (first > last) return neither;
+  if (whole === "") return { mayBegin: true, isWithin: false };
+  const digits = BigInt(whole + fraction);
+  /** Numbers that begin so lie in [digits, digits + 1) of this unit, further digits before the point aside. */
+  const unit = power(within.places - fraction.length);
+  const isWithin = point !== undefined && fraction === "" ? false : meets(digits * unit, 1n, first, last);
+  if (isWithin) return { mayBegin: true, isWithin };
+  const most = point || whole === "0" ? 0 : WHOLE_DIGITS - whole.length;
   for (let more = 0; more <= most; more++) {
-    const unit = 10n ** BigInt(more + within.places);
-    if (meets(digits * unit, unit)) return true;
+    const each = unit * power(more);
+    if (digits * each > last) break;
+    if (meets(digits * each, each, first, last)) return { mayBegin: true, isWithin };
   }
-  return false;
+  return neither;
 }
 
-/** Whether the text is a number within. */
-export function isWithin(text: string, within: Decimals): boolean {
-  const written = read(text);
-  if (!written || written.whole === "" || written.fraction === "") return false;
-  const { whole, fraction, negative } = written;
-  const inside = magnitudes(within, negative);
-  const places = fraction?.length ?? 0;
-  if (!inside || places > within.places) return false;
-  const magnitude = BigInt(whole + (fraction ?? "")) * 10n ** BigInt(within.places - places);
-  return magnitude >= inside[0] && magnitude <= inside[1];
-}
+/** Whether [from, from + count) meets [first, last]. */
+const meets = (from: bigint, count: bigint, first: bigint, last: bigint): boolean =>
+  from <= last && from + count > first;
