@@ -31,6 +31,7 @@ describe("config", () => {
       databaseUrl: null,
       redisUrl: null,
       hfEndpoint: "https://huggingface.co",
+      payouts: "off",
     });
   });
 
@@ -44,11 +45,12 @@ describe("config", () => {
       DATABASE_URL: "postgres://tabgrid:secret@db:5432/tabgrid",
       REDIS_URL: "rediss://cache",
       HF_ENDPOINT: "https://mirror.example/",
+      TABGRID_PAYOUTS: "csv",
     });
     expect(config).toMatchObject({ host: "::", port: 0, dataDir: "/var/lib/tabgrid", adminToken: "sixteen-visible!" });
     expect(config).toMatchObject({ apiKey: "k".repeat(256), redisUrl: "rediss://cache" });
     expect(config).toMatchObject({ databaseUrl: "postgres://tabgrid:secret@db:5432/tabgrid" });
-    expect(config.hfEndpoint).toBe("https://mirror.example");
+    expect(config).toMatchObject({ hfEndpoint: "https://mirror.example", payouts: "csv" });
   });
 
   it.each([
@@ -71,6 +73,7 @@ describe("config", () => {
     ["TABGRID_TRUST_PROXY", "10.0.0.0/33"],
     ["TABGRID_TRUST_PROXY", "10.0.0.0/8/8"],
     ["TABGRID_TRUST_PROXY", "10.0.0.1,"],
+    ["TABGRID_PAYOUTS", "chain"],
     ["HF_ENDPOINT", "ftp://huggingface.co"],
     ["HF_ENDPOINT", "huggingface.co"],
   ])("refuses %s=%s in one sentence", (name, value) => {

@@ -4,6 +4,7 @@ import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { z } from "zod";
 import { err, ok, type Result } from "../shared/result.ts";
+import { type RailName, railNames } from "./settlement/rails.ts";
 
 /** Everything that the environment may say about a hub, read once at start. */
 export interface Config {
@@ -25,6 +26,8 @@ export interface Config {
   redisUrl: string | null;
   /** Where models are imported from; no slash at the end. */
   hfEndpoint: string;
+  /** How earnings leave the ledger when an epoch closes. */
+  payouts: RailName;
 }
 
 const text = z.string();
@@ -70,6 +73,7 @@ const environmentSchema = z.object({
   TABGRID_API_KEY: secret.optional(),
   DATABASE_URL: text.refine(isUrl("postgres:", "postgresql:")).optional(),
   REDIS_URL: text.refine(isUrl("redis:", "rediss:")).optional(),
+  TABGRID_PAYOUTS: z.enum(railNames).default("off"),
   HF_ENDPOINT: text.refine(isUrl("http:", "https:")).default("https://huggingface.co"),
 });
 type Variable = keyof z.infer<typeof environmentSchema>;
@@ -86,6 +90,7 @@ const expected: Record<Variable, string> = {
   TABGRID_API_KEY: "16 to 256 visible ASCII characters",
   DATABASE_URL: "postgres://user:password@host:port/database",
   REDIS_URL: "redis://host:port or rediss://host:port",
+  TABGRID_PAYOUTS: railNames.join(" or "),
   HF_ENDPOINT: "an address that starts with http:// or https://",
 };
 const secrets: readonly Variable[] = ["TABGRID_ADMIN_TOKEN", "TABGRID_API_KEY", "DATABASE_URL", "REDIS_URL"];
@@ -116,6 +121,7 @@ export function loadConfig(env: Record<string, string | undefined>): Result<Conf
     apiKey: values.TABGRID_API_KEY ?? null,
     databaseUrl: values.DATABASE_URL ?? null,
     redisUrl: values.REDIS_URL ?? null,
+    payouts: values.TABGRID_PAYOUTS,
     hfEndpoint: values.HF_ENDPOINT.replace(/\/+$/, ""),
   });
 }

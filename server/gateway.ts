@@ -10,6 +10,7 @@ import type { CaseRuling, VerdictBasis } from "./core/events.ts";
 import type { TaskState } from "./core/task.ts";
 import type { Stakes } from "./economy/case-stakes.ts";
 import type { EconomyDesk } from "./economy-desk/economy-desk.ts";
+import type { Settlement } from "./settlement/open-settlement.ts";
 import type { CaseRecord, CaseState, CompatibilityCount } from "./store/case-records.ts";
 import type { ModelText } from "./text/model-text.ts";
 
@@ -48,6 +49,8 @@ export interface Gateway {
   imbalance(): Promise<Record<Asset, Nano>>;
   /** What parties do with the economy. */
   readonly parties: EconomyDesk;
+  /** Epochs, payouts and earnings. */
+  readonly settlement: Settlement;
   network(): NetworkView;
   /** Which kinds of device passed which model's known answers. */
   compatibility(): CompatibilityCount[];

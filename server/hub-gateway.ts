@@ -18,6 +18,7 @@ import { revisionsOf } from "./receipt-revisions.ts";
 import type { RegisteredModel } from "./registry/files.ts";
 import type { Registry } from "./registry.ts";
 import type { Runtime } from "./runtime.ts";
+import type { Settlement } from "./settlement/open-settlement.ts";
 import type { BlobStore } from "./sockets/blobs.ts";
 import { commitmentOf } from "./sockets/identity.ts";
 import type { MinerSockets } from "./sockets/miners.ts";
@@ -40,6 +41,7 @@ export interface GatewayParts {
   compatibility: Compatibility;
   domains: DomainMap;
   parties: EconomyDesk;
+  settlement: Settlement;
   clock: Clock;
   /** base64url. */
   hubKey: string;
@@ -204,6 +206,7 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
     network: () => networkOf(state, statistics),
     compatibility: () => parts.compatibility.all(),
     parties: parts.parties,
+    settlement: parts.settlement,
     ...createCaseDesk({ runtime, store, clock, domains }),
     async readiness() {
       const database = await store.counts().then(

@@ -33,7 +33,7 @@ import { createReferenceNode, type ReferenceNode } from "./reference/node.ts";
 import { createRegistry } from "./registry.ts";
 import { quarantinedGrounds } from "./revisions.ts";
 import { Runtime } from "./runtime.ts";
-import { Maturer } from "./settlement/maturer.ts";
+import { openSettlement } from "./settlement/open-settlement.ts";
 import { BlobStore } from "./sockets/blobs.ts";
 import { ConsoleFeed } from "./sockets/console.ts";
 import { EarningsFeed } from "./sockets/earnings.ts";
@@ -118,6 +118,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
   for (const domain of domains.names()) {
     pools.set(domain, (await store.account(accounts.pool(domain)))?.balance ?? 0n);
   }
+  const sign = (preimage: Uint8Array) => Buffer.from(hubKey.sign(preimage)).toString("base64url");
   const compatibility = new Compatibility(await store.compatibility());
   const runtime: Runtime = new Runtime(
     {
@@ -127,7 +128,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
       clock,
       domains,
       compatibility,
-      sign: (preimage) => Buffer.from(hubKey.sign(preimage)).toString("base64url"),
+      sign,
       filesHash: (model) => {
         const registered = registry.get(model);
         return registered ? filesHash(registered.manifest.files) : undefined;
@@ -216,12 +217,21 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
     earned: (owner) => earnings.of(owner),
     warn,
   });
-  const maturer = new Maturer({ runtime, store, clock, domains });
   for (const observer of [statistics, earnings, consoleFeed]) runtime.observers.add(observer);
 
+  const settlement = await openSettlement({
+    runtime,
+    store,
+    clock,
+    domains,
+    rail: config.payouts,
+    dataDir: config.dataDir,
+    sign,
+    hubKey: hubKeyText,
+  });
   // Ed25519 signs alike every time, and this preimage for nothing else: a secret that needs no storing.
   const seedKey = hubKey.sign(new TextEncoder().encode("tabgrid/seeds/1\n"));
-  const gateway = createGateway({ ...gatewayParts, sockets, hubKey: hubKeyText, seedKey });
+  const gateway = createGateway({ ...gatewayParts, settlement, sockets, hubKey: hubKeyText, seedKey });
   for (const model of models) gateway.publish(model);
   for (const ground of await quarantinedGrounds(store)) {
     runtime.report({ kind: "class.ruled", at: clock.now(), ground, quarantined: true });
@@ -252,10 +262,8 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
   });
   trust.fn = app.get("trust proxy fn");
   server.on("request", app);
-  await store.settlement.begin(clock.now());
   await runtime.settled();
-  await maturer.round();
-  maturer.start(options.fatal);
+  settlement.maturer.start(options.fatal);
   await openAi.start();
   await listen(server, config);
 
@@ -279,7 +287,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
       await webhookDesk.close();
       consoleFeed.close();
       earnings.close();
-      await maturer.close();
+      await settlement.maturer.close();
       await runtime.close();
       server.closeAllConnections();
       await io.close();

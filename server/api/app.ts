@@ -11,8 +11,10 @@ import type { IdempotencyStore } from "../store/idempotency-store.ts";
 import type { WebhookDesk } from "../webhooks/desk.ts";
 import type { Keys } from "./auth.ts";
 import { cases } from "./cases.ts";
+import { earnings } from "./earnings.ts";
 import { economy } from "./economy.ts";
 import { type Endpoint, mount } from "./endpoint.ts";
+import { epochs } from "./epochs.ts";
 import { errorHandler } from "./error-reply.ts";
 import { idempotency } from "./idempotency.ts";
 import { ledger } from "./ledger.ts";
@@ -21,6 +23,7 @@ import { network } from "./network.ts";
 import { openInference } from "./open-inference.ts";
 import type { OpenAi } from "./openai/openai.ts";
 import { ops } from "./ops.ts";
+import { payouts } from "./payouts.ts";
 import { type RateLimits, rateLimit, tokenLimit } from "./rate-limit.ts";
 import { registration } from "./registration.ts";
 import { staticPages } from "./static.ts";
@@ -71,6 +74,9 @@ export function createApi(parts: ApiParts): Express {
     ...cases(gateway),
     ...economy(gateway),
     ...(desk ? webhooks(desk) : []),
+    ...epochs(gateway),
+    ...payouts(gateway),
+    ...earnings(gateway),
     ...minerFiles(gateway),
     ...ops(gateway, config.version, () => endpoints),
   ];

@@ -36,6 +36,11 @@ export interface EpochInput {
   /** DN minted less DN burned. */
   supply: Nano;
   previous: EpochMemory;
+  /**
+   * Of the accounts that the closing pays out of, where they may hold less than has matured: an overturn may have taken a
+   * part back after it matured. No more is paid than is there.
+   */
+  balances?: ReadonlyMap<AccountId, Nano>;
 }
 
 /** A domain as it stood for this epoch. */
@@ -80,13 +85,16 @@ export function planEpoch(input: EpochInput, sha256: Sha256): EpochPlan {
   const context = { epoch, at, tieBreak };
   const transfers: Transfer[] = [];
   const models = [...tally.models].sort(([a], [b]) => (a < b ? -1 : 1));
+  const draw = drawer(input.balances);
   for (const [model, { royalties }] of models) {
-    const transfer = payRoyalty(model, royalties, royaltyOf(input, model), context);
+    if (royalties === 0n) continue;
+    const royalty = royaltyOf(input, model);
+    const transfer = payRoyalty(model, draw(accounts.creator(royalty.creator), royalties), royalty, context);
     if (transfer) transfers.push(transfer);
   }
 
   const average = twap(market, at);
-  const budgets = burnBudgets(input);
+  const budgets = burnBudgets(input, draw);
   const bought = buyback(market, budgets, input.slippagePpm, context);
   if (bought.transfer) transfers.push(bought.transfer);
 
@@ -103,7 +111,7 @@ export function planEpoch(input: EpochInput, sha256: Sha256): EpochPlan {
     const inDomain = models.filter(([, one]) => one.domain === domain && one.revenue > 0n);
     const weights = new Map(inDomain.map(([model, one]) => [model, one.revenue]));
     const dn = apportion(domains.get(domain)?.minted ?? 0n, weights, tieBreak);
-    const usdc = apportion(emission, weights, tieBreak);
+    const usdc = apportion(draw(accounts.emission(domain), emission), weights, tieBreak);
     for (const [model, one] of inDomain) {
       const claims = claimsOf(input, model, one, average === null ? null : toDn(earned, average));
       const shares = domainOf(input, domain).shares;
@@ -140,12 +148,25 @@ export function planEpoch(input: EpochInput, sha256: Sha256): EpochPlan {
 const burnDomains = ({ tally, previous }: EpochInput): string[] =>
   [...new Set([...previous.burn.keys(), ...tally.domains.keys()])].sort();
 
-const burnBudgets = (input: EpochInput): Map<AccountId, Nano> =>
+type Draw = (account: AccountId, wanted: Nano) => Nano;
+
+/** Gives at most what is left of each account. */
+function drawer(balances: ReadonlyMap<AccountId, Nano> | undefined): Draw {
+  if (!balances) return (_, wanted) => wanted;
+  const left = new Map(balances);
+  return (account, wanted) => {
+    const drawn = least(wanted, left.get(account) ?? 0n);
+    left.set(account, (left.get(account) ?? 0n) - drawn);
+    return drawn;
+  };
+}
+
+const burnBudgets = (input: EpochInput, draw: Draw): Map<AccountId, Nano> =>
   new Map(
-    burnDomains(input).map((domain) => [
-      accounts.burn(domain),
-      (input.previous.burn.get(domain) ?? 0n) + (input.tally.domains.get(domain)?.burn ?? 0n),
-    ]),
+    burnDomains(input).map((domain) => {
+      const matured = (input.previous.burn.get(domain) ?? 0n) + (input.tally.domains.get(domain)?.burn ?? 0n);
+      return [accounts.burn(domain), draw(accounts.burn(domain), matured)];
+    }),
   );
 
 function domainOf({ domains }: EpochInput, domain: string): EpochDomain {
@@ -188,12 +209,18 @@ export type EpochState =
   | { phase: "approved"; epoch: number; digest: string; by: string; at: Millis }
   | { phase: "closed"; epoch: number; digest: string; by: string; at: Millis };
 
+/** May it be fenced, again or for the first time? */
+export function checkPreview(state: EpochState): Result<null, TabgridError> {
+  if (state.phase === "closed") return err(alreadyClosed(state.epoch));
+  if (state.phase !== "approved") return ok(null);
+  const detail = { field: "epoch", expected: "an open or previewed epoch", got: state.phase };
+  return err(failure("wrong-state", `epoch ${state.epoch} is approved; close it`, detail));
+}
+
 export function preview(state: EpochState, plan: EpochPlan): Result<EpochState, TabgridError> {
   assert(plan.epoch === state.epoch, `plan of epoch ${plan.epoch} for epoch ${state.epoch}`);
-  if (state.phase === "closed") return err(alreadyClosed(state.epoch));
-  if (state.phase === "approved")
-    return err(failure("wrong-state", `epoch ${state.epoch} is approved; close it`, { got: state.phase }));
-  return ok({ phase: "previewed", epoch: state.epoch, digest: plan.digest });
+  const checked = checkPreview(state);
+  return checked.ok ? ok({ phase: "previewed", epoch: state.epoch, digest: plan.digest }) : checked;
 }
 
 /** `digest`: of the plan that the approver saw. */
@@ -214,12 +241,20 @@ export function close(
   plan: EpochPlan,
   posted: (id: string) => boolean,
 ): Result<{ closed: EpochState; transfers: Transfer[] }, TabgridError> {
-  if (state.phase === "closed") return err(alreadyClosed(state.epoch));
-  if (state.phase !== "approved")
-    return err(failure("epoch-not-approved", `epoch ${state.epoch} was approved by nobody`, { got: state.phase }));
+  const checked = checkClose(state);
+  if (!checked.ok) return checked;
+  assert(state.phase === "approved", "only an approved epoch is closed");
   assert(plan.epoch === state.epoch && plan.digest === state.digest, `not the plan that was approved: ${plan.digest}`);
   const transfers = plan.transfers.filter(({ id }) => !posted(id));
   return ok({ closed: { ...state, phase: "closed" }, transfers });
+}
+
+/** A closed epoch is closed once, and what nobody approved is not closed. */
+export function checkClose(state: EpochState): Result<null, TabgridError> {
+  if (state.phase === "closed") return err(alreadyClosed(state.epoch));
+  if (state.phase === "approved") return ok(null);
+  const detail = { field: "epoch", expected: "approved", got: state.phase };
+  return err(failure("epoch-not-approved", `epoch ${state.epoch} was approved by nobody`, detail));
 }
 
 const alreadyClosed = (epoch: number): TabgridError =>

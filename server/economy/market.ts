@@ -38,6 +38,9 @@ export function seedMarket(usdc: Nano, dn: Nano, at: Millis): Market {
   return { usdc, dn, at, cumulative: 0n, observations: [{ at, cumulative: 0n }] };
 }
 
+/** Before the operator has seeded one: there is no price, and nothing is bought. */
+export const noMarket: Market = { usdc: 0n, dn: 0n, at: 0, cumulative: 0n, observations: [] };
+
 export const priceOf = ({ usdc, dn }: Market): Price => (usdc * PRICE_ONE) / dn;
 
 /** Average price over the window that ends at `now`; null while the pool is younger than the window. */

@@ -9,7 +9,7 @@ import type { Engine } from "./engine.ts";
 import { exactJson, fromExactJson } from "./exact-json.ts";
 import { paged } from "./ledger-reads.ts";
 import { type PartyKind, type PartyRecord, partyRecord } from "./party-records.ts";
-import { type Batch, StoreError } from "./store.ts";
+import { type EpochBatch, StoreError } from "./store.ts";
 import type { Tables } from "./tables.ts";
 
 /** What parties do: commands that read, decide and write in one transaction, and the records that they leave. */
@@ -54,7 +54,7 @@ export interface Books {
   hasWorked(owner: OwnerId): Promise<boolean>;
 }
 
-export type Outcome<Reply> = Batch & { reply: Reply };
+export type Outcome<Reply> = EpochBatch & { reply: Reply };
 export type Work<Reply> = (books: Books) => Promise<Result<Outcome<Reply>, TabgridError>>;
 /** `repeated`: nothing was written now. */
 export type Acted<Reply> = Outcome<Reply> & { repeated: boolean };
@@ -63,7 +63,7 @@ export interface PartyShelf {
   engine: Engine;
   read<T>(work: (db: Kysely<Tables>) => Promise<T>): Promise<T>;
   /** `put` writes a batch in the transaction. */
-  write<T>(work: (trx: Transaction<Tables>, put: (batch: Batch) => Promise<void>) => Promise<T>): Promise<T>;
+  write<T>(work: (trx: Transaction<Tables>, put: (batch: EpochBatch) => Promise<void>) => Promise<T>): Promise<T>;
 }
 
 type Db = Kysely<Tables>;

@@ -91,13 +91,13 @@ export class PayoutStore {
     });
   }
 
-  /** What an epoch pays out of the ledger, and its root: all of it or nothing. */
+  /** What an epoch pays out of the ledger, and its root: all of it or nothing. False where that is done already. */
   publish(
     epoch: number,
     transfer: Transfer | null,
     gained: ReadonlyMap<Address, bigint>,
     { asset, root, size, total, rail }: PayoutRoot,
-  ): Promise<void> {
+  ): Promise<boolean> {
     return this.#parts.write(async (trx, ledger) => {
       const key = { epoch: BigInt(epoch), asset };
       const known = await trx
@@ -106,12 +106,13 @@ export class PayoutStore {
         .where("epoch", "=", key.epoch)
         .where("asset", "=", asset)
         .executeTakeFirst();
-      if (known) return;
+      if (known) return false;
       if (transfer) await ledger.post([transfer]);
       const leaves = [...gained].map(([address, amount]) => ({ ...key, address, cumulative: amount.toString() }));
       await this.#parts.engine.insertRows(trx, "payout_leaves", leaves);
       const row = { ...key, root, size: BigInt(size), total: total.toString(), rail };
       await this.#parts.engine.insertRows(trx, "payout_roots", [row]);
+      return true;
     });
   }
 

@@ -34,6 +34,12 @@ export interface SettlementParts {
   read<T>(work: () => Promise<T>): Promise<T>;
 }
 
+/** What changes an epoch together with other books. */
+export type EpochStep =
+  /** `stakes`: DN × ms of each party since the fence before. */
+  | { kind: "fenced"; epoch: number; at: Millis; stakes: readonly { domain: string; party: AccountId; time: bigint }[] }
+  | { kind: "approved"; plan: EpochPlan; by: string; at: Millis };
+
 /** Batch of plan transfers that one transaction posts. */
 const POSTED_AT_ONCE = 200n;
 const ROOTS_A_PAGE = 5_000n;
@@ -142,51 +148,52 @@ export class SettlementStore {
     });
   }
 
+  /** Within a transaction of others: they bring what belongs to it. */
+  step(trx: Trx, step: EpochStep): Promise<void> {
+    return step.kind === "fenced" ? this.#fence(trx, step) : this.#approve(trx, step);
+  }
+
   /**
    * Ends the epoch here on every chain: what matures later belongs to the next, which opens. A fence that is moved takes in
    * what the next epoch had counted.
    */
-  fence(epoch: number, at: Millis): Promise<void> {
+  async #fence(trx: Trx, { epoch, at, stakes }: Extract<EpochStep, { kind: "fenced" }>): Promise<void> {
     const { engine } = this.#parts;
-    return this.#parts.write(async (trx) => {
-      const [from, next, time] = [BigInt(epoch), BigInt(epoch + 1), BigInt(at)];
-      const running = await runningEpoch(engine, trx);
-      assert(running === from || running === next, `epoch ${epoch} is fenced while ${running} is running`);
-      if (running === next) {
-        await foldTally(trx, next, from);
-        await sql`update epochs set opened_at = ${time} where epoch = ${next}`.execute(trx);
-      } else {
-        await sql`insert into epochs (epoch, state, opened_at) values (${next}, 'open', ${time})`.execute(trx);
-      }
-      await sql`update epochs set state = 'previewed', fenced_at = ${time}, digest = null, plan = null
-        where epoch = ${from}`.execute(trx);
-      await sql`delete from fences where epoch = ${from}`.execute(trx);
-      await sql`insert into fences (epoch, hub, seq, hash)
-        select cast(${from} as bigint), hub, seq, hash from transfers
-          where seq = (select max(seq) from transfers as last where last.hub = transfers.hub)`.execute(trx);
+    const [from, next, time] = [BigInt(epoch), BigInt(epoch + 1), BigInt(at)];
+    const running = await runningEpoch(engine, trx);
+    assert(running === from || running === next, `epoch ${epoch} is fenced while ${running} is running`);
+    if (running === next) {
+      await foldTally(trx, next, from);
+      await sql`update epochs set opened_at = ${time} where epoch = ${next}`.execute(trx);
+    } else {
+      await sql`insert into epochs (epoch, state, opened_at) values (${next}, 'open', ${time})`.execute(trx);
+    }
+    await sql`update epochs set state = 'previewed', fenced_at = ${time}, digest = null, plan = null
+      where epoch = ${from}`.execute(trx);
+    await sql`delete from fences where epoch = ${from}`.execute(trx);
+    await sql`insert into fences (epoch, hub, seq, hash)
+      select cast(${from} as bigint), hub, seq, hash from transfers
+        where seq = (select max(seq) from transfers as last where last.hub = transfers.hub)`.execute(trx);
+    const tally = new TallyRows(from);
+    for (const { domain, party, time: staked } of stakes) tally.add("stake", staked, domain, "", party);
+    await tally.write(engine, trx);
+  }
+
+  /** Keeps the plan: from here on it is posted as it is. */
+  async #approve(trx: Trx, { plan, by, at }: Extract<EpochStep, { kind: "approved" }>): Promise<void> {
+    const epoch = BigInt(plan.epoch);
+    const rows = plan.transfers.map((transfer, i) => {
+      return { epoch, position: BigInt(i), id: transfer.id, transfer: transferText(transfer) };
     });
+    await this.#parts.engine.insertRows(trx, "epoch_transfers", rows);
+    await sql`update epochs set state = 'approved', approved_by = ${by}, approved_at = ${BigInt(at)},
+      memory = ${memoryText(plan.memory)}, plan = ${summaryText(summaryOf(plan))} where epoch = ${epoch}`.execute(trx);
   }
 
   previewed(epoch: number, plan: EpochPlan): Promise<void> {
     return this.#parts.write(async (trx) => {
       await sql`update epochs set digest = ${plan.digest}, plan = ${summaryText(summaryOf(plan))}
         where epoch = ${BigInt(epoch)} and state = 'previewed'`.execute(trx);
-    });
-  }
-
-  /** Keeps the plan: from here on it is posted as it is. */
-  approve(plan: EpochPlan, by: string, at: Millis): Promise<void> {
-    const { engine } = this.#parts;
-    return this.#parts.write(async (trx) => {
-      const epoch = BigInt(plan.epoch);
-      const rows = plan.transfers.map((transfer, i) => {
-        return { epoch, position: BigInt(i), id: transfer.id, transfer: transferText(transfer) };
-      });
-      await engine.insertRows(trx, "epoch_transfers", rows);
-      await sql`update epochs set state = 'approved', approved_by = ${by}, approved_at = ${BigInt(at)},
-        memory = ${memoryText(plan.memory)}, plan = ${summaryText(summaryOf(plan))} where epoch = ${epoch}`.execute(
-        trx,
-      );
     });
   }
 

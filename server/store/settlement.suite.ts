@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { AccountId, ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
 import { type Rng, seededRng } from "../../shared/random.ts";
+import { ok } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
 import { accounts } from "../economy/accounts.ts";
 import { defaultEmissionRule } from "../economy/emission.ts";
@@ -101,18 +102,20 @@ export function describeSettlement(makePlace: () => Promise<Place>): void {
     it("counts in the next epoch what matures behind the fence, and in this one when the fence moves", async () => {
       const revenue = async (epoch: number) =>
         (await store.settlement.tally(epoch)).tally.domains.get("commons")?.revenue ?? 0n;
+      const fence = (at: Millis) =>
+        store.parties.act({ key: null, inputHash: "", at }, async () => ok({ reply: null, epoch: fenced(1, at) }));
       const settled = (n: number, at: Millis) => {
         const held = task(n, owners[0] as OwnerId, at);
         return store.commit({ transfers: [fund([held])], held: [{ kind: "settled", held, by: held.task }] });
       };
       await settled(1, 1);
       await matureAll(1 + CLEAN_MS);
-      await store.settlement.fence(1, 1 + CLEAN_MS);
+      await fence(1 + CLEAN_MS);
       await settled(2, 2);
       await matureAll(2 + CLEAN_MS);
       expect([await revenue(1), await revenue(2)]).toEqual([1_000n, 1_000n]);
       expect(await store.settlement.fences(1)).toMatchObject([{ hub: "one", seq: 2n }]);
-      await store.settlement.fence(1, 2 + CLEAN_MS);
+      await fence(2 + CLEAN_MS);
       expect([await revenue(1), await revenue(2)]).toEqual([2_000n, 0n]);
       expect(await store.settlement.fences(1)).toMatchObject([{ hub: "one", seq: 4n }]);
       expect(await store.settlement.running()).toMatchObject({ epoch: 2, state: "open", openedAt: 2 + CLEAN_MS });
@@ -134,6 +137,8 @@ export function describeSettlement(makePlace: () => Promise<Place>): void {
     });
   });
 }
+
+const fenced = (epoch: number, at: Millis) => ({ kind: "fenced" as const, epoch, at, stakes: [] });
 
 function applyPure(pure: Maturation, change: HeldChange): void {
   if (change.kind === "settled") pure.settled(change.held);

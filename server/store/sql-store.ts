@@ -42,6 +42,7 @@ import {
   type Batch,
   type Counts,
   type Customer,
+  type EpochBatch,
   type HoldOutcome,
   type HoldRequest,
   type MinerIdentity,
@@ -122,13 +123,14 @@ export class SqlStore implements Store {
     return this.#write((trx, ledger) => this.#put(trx, ledger, batch));
   }
 
-  async #put(trx: Transaction<Tables>, ledger: LedgerWriter, batch: Batch): Promise<void> {
+  async #put(trx: Transaction<Tables>, ledger: LedgerWriter, batch: EpochBatch): Promise<void> {
     const { tasks = [], transfers = [], receipts, standings = [], miners = [], models = [] } = batch;
     const { chainSignatures = [], audit = [], cases = [], compatibility = [], parties = [], held = [] } = batch;
     const insert = this.#engine.insertRows;
     const known = transfers.length > 0 ? await ledger.post(transfers) : new Set<string>();
     await insert(trx, "tasks", newest(tasks, "task").map(records.taskRow), replaceTask);
     if (receipts) await this.#insertReceipts(trx, receipts, ledger.head.seq);
+    if (batch.epoch) await this.settlement.step(trx, batch.epoch);
     const changes = held.filter((change) => !("by" in change && known.has(change.by)));
     if (changes.length > 0) await this.#changeHeld(trx, changes);
     const standingRows = newest(standings, "owner").map((of) => ({ owner: of.owner, standing: JSON.stringify(of) }));

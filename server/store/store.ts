@@ -28,7 +28,7 @@ import type { HeldChange } from "./held-changes.ts";
 import type { IdempotencyStore } from "./idempotency-store.ts";
 import type { PartyRecord } from "./party-records.ts";
 import type { PartyStore } from "./party-store.ts";
-import type { SettlementStore } from "./settlement-store.ts";
+import type { EpochStep, SettlementStore } from "./settlement-store.ts";
 import type { WebhookEvent, WebhookStore } from "./webhook-store.ts";
 
 /**
@@ -148,6 +148,11 @@ export interface Batch {
   attestations?: readonly AttestationRecord[];
   /** What customers are to be told. */
   webhookEvents?: readonly WebhookEvent[];
+}
+
+/** With a step of an epoch, which reads the books in the same transaction: `parties.act`. */
+export interface EpochBatch extends Batch {
+  epoch?: EpochStep;
 }
 
 export interface TaskRecord {

@@ -14,7 +14,7 @@ const addUp = `on conflict (epoch, domain, model, kind, party)
   do update set billions = tallies.billions + excluded.billions, units = tallies.units + excluded.units`;
 
 type Trx = Transaction<Tables>;
-export type TallyKind = keyof DomainTally | Exclude<keyof ModelTally, "domain"> | "availability";
+export type TallyKind = keyof DomainTally | Exclude<keyof ModelTally, "domain"> | "availability" | "stake";
 
 export class TallyRows {
   readonly #sums = new Map<string, Tables["tallies"]>();
@@ -101,6 +101,8 @@ export interface StoredTally {
   tally: EpochTally;
   /** Attested, ms, by domain and model. */
   availability: Map<string, Map<ModelKey, Map<AccountId, bigint>>>;
+  /** nano-DN × ms by domain. */
+  stakes: Map<string, Map<AccountId, bigint>>;
 }
 
 export async function readTally(db: Kysely<Tables>, epoch: number): Promise<StoredTally> {
@@ -108,9 +110,14 @@ export async function readTally(db: Kysely<Tables>, epoch: number): Promise<Stor
     select * from tallies where epoch = ${BigInt(epoch)} order by domain, model, kind, party`.execute(db);
   const tally = emptyTally();
   const availability: StoredTally["availability"] = new Map();
+  const stakes: StoredTally["stakes"] = new Map();
   for (const { domain, model: key, kind, party, billions, units } of rows) {
     const amount = billions * BILLION + units;
     const model = key as ModelKey;
+    if (kind === "stake") {
+      entry(stakes, domain, () => new Map<AccountId, bigint>()).set(party as AccountId, amount);
+      continue;
+    }
     if (kind === "availability") {
       const ofDomain = entry(availability, domain, () => new Map<ModelKey, Map<AccountId, bigint>>());
       entry(ofDomain, model, () => new Map<AccountId, bigint>()).set(party as AccountId, amount);
@@ -138,7 +145,7 @@ export async function readTally(db: Kysely<Tables>, epoch: number): Promise<Stor
     if (kind === "work" || kind === "checks") inModel[kind].set(party as AccountId, amount);
     else inModel[kind as "revenue" | "royalties" | "vwu"] = amount;
   }
-  return { tally, availability };
+  return { tally, availability, stakes };
 }
 
 function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {

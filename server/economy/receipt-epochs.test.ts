@@ -1,0 +1,35 @@
+import { createHash } from "node:crypto";
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import type { Sha256 } from "./ledger.ts";
+import { MerkleFrontier } from "./receipt-epochs.ts";
+import { merklePath, merkleRoot, verifyPath } from "./receipts.ts";
+
+const sha256: Sha256 = (...parts) => {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest();
+};
+
+it("has root and paths of the whole tree, leaf by leaf", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 70 }), fc.nat(), (size, at) => {
+      const leaves = Array.from({ length: size }, (_, i) => `leaf ${i}`);
+      const index = at % size;
+      const frontier = new MerkleFrontier(sha256, index);
+      for (const leaf of leaves) frontier.add(leaf);
+      expect(frontier.root()).toBe(merkleRoot(leaves, sha256));
+      const path = frontier.path() as string[];
+      expect(path).toEqual(merklePath(leaves, index, sha256));
+      const leaf = leaves[index] as string;
+      expect(verifyPath({ leaf, path, index, size, root: frontier.root() }, sha256)).toBe(true);
+    }),
+  );
+});
+
+it("knows no path of a leaf that never came", () => {
+  const frontier = new MerkleFrontier(sha256, 3);
+  frontier.add("only");
+  expect(frontier.path()).toBeNull();
+  expect(() => new MerkleFrontier(sha256).root()).toThrow("needs a leaf");
+});
