@@ -10,6 +10,7 @@ import type { CaseRuling, VerdictBasis } from "./core/events.ts";
 import type { TaskState } from "./core/task.ts";
 import type { Stakes } from "./economy/case-stakes.ts";
 import type { EconomyDesk } from "./economy-desk/economy-desk.ts";
+import type { EpochPlace } from "./settlement/epochs.ts";
 import type { Settlement } from "./settlement/open-settlement.ts";
 import type { CaseRecord, CaseState, CompatibilityCount } from "./store/case-records.ts";
 import type { ModelText } from "./text/model-text.ts";
@@ -193,7 +194,9 @@ export interface ReceiptView {
   signature: string;
   hubKey: string;
   /** What was found out later, oldest first. */
-  revisions?: Omit<ReceiptView, "hubKey" | "revisions">[];
+  revisions?: Omit<ReceiptView, "hubKey" | "revisions" | "epoch">[];
+  /** Null before the epoch of the receipt is closed. */
+  epoch?: EpochPlace | null;
 }
 
 export interface AccountView {

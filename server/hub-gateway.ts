@@ -196,7 +196,9 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
     async receipt(id) {
       const revisions = await revisionsOf(store, id);
       const receipt = (await store.receipt(id)) ?? revisions[0];
-      return receipt ? { ...receipt, hubKey: parts.hubKey, revisions } : null;
+      if (!receipt) return null;
+      const epoch = await parts.settlement.epochs.placeOf(receipt.root);
+      return { ...receipt, hubKey: parts.hubKey, revisions, epoch };
     },
 
     accounts: (page) => store.accounts(page),

@@ -191,6 +191,18 @@ export const receiptSchema = receiptProofSchema.extend({
   revisions: z
     .array(receiptProofSchema)
     .meta({ description: "what was found out later, oldest first, each a signed leaf of its own" }),
+  epoch: z
+    .object({
+      epoch: z.number(),
+      index: z.number(),
+      size: z.number(),
+      path: z.array(z.string()),
+      root: z.string(),
+      signature: z.string(),
+    })
+    .nullable()
+    .optional()
+    .meta({ description: "where `root` stands under that of its epoch, once that is closed" }),
 });
 export const receiptPendingSchema = z.object({ receipt: z.string(), status: z.literal("pending") });
 

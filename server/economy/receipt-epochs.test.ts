@@ -16,8 +16,8 @@ it("has root and paths of the whole tree, leaf by leaf", () => {
     fc.property(fc.integer({ min: 1, max: 70 }), fc.nat(), (size, at) => {
       const leaves = Array.from({ length: size }, (_, i) => `leaf ${i}`);
       const index = at % size;
-      const frontier = new MerkleFrontier(sha256, index);
-      for (const leaf of leaves) frontier.add(leaf);
+      const frontier = new MerkleFrontier(sha256);
+      for (const [i, leaf] of leaves.entries()) frontier.add(leaf, i === index);
       expect(frontier.root()).toBe(merkleRoot(leaves, sha256));
       const path = frontier.path() as string[];
       expect(path).toEqual(merklePath(leaves, index, sha256));
@@ -28,7 +28,7 @@ it("has root and paths of the whole tree, leaf by leaf", () => {
 });
 
 it("knows no path of a leaf that never came", () => {
-  const frontier = new MerkleFrontier(sha256, 3);
+  const frontier = new MerkleFrontier(sha256);
   frontier.add("only");
   expect(frontier.path()).toBeNull();
   expect(() => new MerkleFrontier(sha256).root()).toThrow("needs a leaf");

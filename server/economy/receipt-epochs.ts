@@ -16,21 +16,19 @@ export class MerkleFrontier {
   readonly #peaks: Uint8Array[] = [];
   size = 0;
   /** Of the leaf whose path is wanted: how much of the tree over it is known. */
-  readonly #wanted: number | null;
   readonly #path: Uint8Array[] = [];
   /** Place among the peaks of the subtree that holds the wanted leaf; null before it came. */
   #holder: number | null = null;
 
-  /** `wanted`: the leaf whose path is to be known in the end. */
-  constructor(sha256: Sha256, wanted: number | null = null) {
+  constructor(sha256: Sha256) {
     this.#sha256 = sha256;
-    this.#wanted = wanted;
   }
 
-  add(leaf: string): void {
+  /** `isWanted`: its path is to be known in the end; of one leaf. */
+  add(leaf: string, isWanted = false): void {
     const peaks = this.#peaks;
     peaks.push(this.#sha256(LEAF, leaf));
-    if (this.size === this.#wanted) this.#holder = peaks.length - 1;
+    if (isWanted) this.#holder = peaks.length - 1;
     for (let bits = this.size; bits % 2 === 1; bits = (bits - 1) / 2) this.#join();
     this.size += 1;
   }
@@ -64,7 +62,7 @@ export class MerkleFrontier {
   }
 
   #copy(): MerkleFrontier {
-    const copy = new MerkleFrontier(this.#sha256, this.#wanted);
+    const copy = new MerkleFrontier(this.#sha256);
     copy.#peaks.push(...this.#peaks);
     copy.#path.push(...this.#path);
     copy.#holder = this.#holder;

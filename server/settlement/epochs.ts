@@ -33,6 +33,16 @@ export interface EpochsParts {
   sign(preimage: Uint8Array): string;
 }
 
+export interface EpochPlace {
+  epoch: number;
+  index: number;
+  size: number;
+  path: string[];
+  root: string;
+  /** Over `epochReceiptsPreimage`, base64url. */
+  signature: string;
+}
+
 export interface PreviewedEpoch {
   epoch: EpochRecord;
   plan: EpochPlan;
@@ -173,6 +183,25 @@ export class Epochs {
     if (tree.size === 0) return null;
     const root = tree.root();
     return { root, size: tree.size, signature: this.#parts.sign(epochReceiptsPreimage(epoch, root)) };
+  }
+
+  /** Where a commit's signed root stands under its epoch's; null before that epoch is closed. */
+  async placeOf(root: string): Promise<EpochPlace | null> {
+    const { settlement } = this.#parts.store;
+    const epoch = await settlement.epochOfReceipts(root);
+    const receipts = epoch === null ? null : ((await this.one(epoch))?.receipts ?? null);
+    if (epoch === null || !receipts) return null;
+    const tree = new MerkleFrontier(sha256);
+    let index = 0;
+    for await (const page of settlement.receiptRoots(epoch)) {
+      for (const one of page) {
+        if (one.root === root) index = tree.size;
+        tree.add(one.root, one.root === root);
+      }
+    }
+    const path = tree.path();
+    assert(path && tree.root() === receipts.root, `epoch ${epoch} was closed with other receipts`);
+    return { epoch, index, path, ...receipts };
   }
 
   async #find(epoch: number): Promise<Result<EpochRecord, TabgridError>> {

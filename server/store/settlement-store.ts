@@ -248,6 +248,19 @@ export class SettlementStore {
     }
   }
 
+  /** In which closed epoch the receipts of a commit are; null before it is closed. */
+  epochOfReceipts(root: string): Promise<number | null> {
+    return this.#parts.read(async () => {
+      const { rows } = await sql<{ epoch: bigint | null }>`
+        select min(epochs.epoch) as epoch from receipt_batches
+          left join fences on fences.hub = receipt_batches.hub and fences.seq >= receipt_batches.seq
+          join epochs on epochs.epoch = coalesce(fences.epoch, 1)
+        where receipt_batches.root = ${root} and epochs.state = 'closed'
+          and (receipt_batches.hub is null or fences.epoch is not null)`.execute(this.#parts.db);
+      return rows[0]?.epoch == null ? null : Number(rows[0].epoch);
+    });
+  }
+
   async *#rootsOf(hub: string | null, from: bigint, to: bigint): AsyncGenerator<{ root: string; size: number }[]> {
     let after: RootRow | null = null;
     do {

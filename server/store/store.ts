@@ -171,7 +171,7 @@ export interface TaskRecord {
   timeline: { at: Millis; what: string }[];
 }
 
-export type StoredReceipt = Omit<ReceiptView, "hubKey" | "revisions">;
+export type StoredReceipt = Omit<ReceiptView, "hubKey" | "revisions" | "epoch">;
 
 export interface MinerIdentity {
   miner: MinerId;

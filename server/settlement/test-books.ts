@@ -1,0 +1,108 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { CustomerId, ModelKey } from "../../shared/ids.ts";
+import { NANO_PER_UNIT } from "../../shared/money.ts";
+import { DomainMap } from "../domain-map.ts";
+import { grant } from "../economy/holds.ts";
+import type { Transfer } from "../economy/ledger.ts";
+import { WINDOW_MS } from "../economy/market.ts";
+import { CLEAN_MS } from "../economy/maturation.ts";
+import { openEconomyDesk } from "../economy-desk/economy-desk.ts";
+import { openStore } from "../store/open.ts";
+import type { Store, StoreConfig } from "../store/store.ts";
+import { Traffic } from "../store/traffic.ts";
+import { openSettlement, type Settlement } from "./open-settlement.ts";
+import type { RailName } from "./rails.ts";
+
+/** A hub's books without a hub: a store, the desks, settled tasks, and a clock that stands where it is put. */
+export const models = ["model-0@1", "model-1@1", "model-2@1"] as ModelKey[];
+export const DAY_MS = 86_400_000;
+
+export class TestBooks {
+  now = 1_000;
+  readonly folder = mkdtempSync(join(tmpdir(), "tabgrid-settlement-"));
+  readonly posted: Transfer[] = [];
+  readonly domains = new DomainMap();
+  rail: RailName = "off";
+  #traffic = new Traffic("books");
+  store!: Store;
+  settlement!: Settlement;
+  parties!: Awaited<ReturnType<typeof openEconomyDesk>>;
+
+  get config(): StoreConfig {
+    return { kind: "sqlite", folder: this.folder, hub: "one" };
+  }
+
+  async open(config: StoreConfig = this.config): Promise<this> {
+    const store = await openStore(config);
+    await store.migrate();
+    this.store = store;
+    const clock = { now: () => this.now };
+    const runtime = {
+      between: async <T>(work: () => Promise<{ value: T; transfers: readonly Transfer[] }>): Promise<T> => {
+        const { value, transfers } = await work();
+        this.posted.push(...transfers);
+        return value;
+      },
+      posted: (transfers: readonly Transfer[]) => this.posted.push(...transfers),
+    };
+    this.parties = await openDesk(this, clock);
+    this.settlement = await openSettlement({
+      runtime,
+      store,
+      clock,
+      domains: this.domains,
+      rail: this.rail,
+      dataDir: this.folder,
+      sign: () => "signature",
+      hubKey: "hub",
+    });
+    this.domains.epoch = (await store.settlement.running()).epoch;
+    return this;
+  }
+
+  /** Customers with money, published versions, and a market that is old enough to have a price. */
+  async begin(): Promise<this> {
+    await this.#traffic.addCustomers(this.store);
+    const transfers = this.#traffic.customers.map((customer) => grant(customer, 1_000n * NANO_PER_UNIT, "start", 1));
+    const parties = models.map((model, i) => {
+      const body = { model, domain: "commons", creator: `creator ${i}`, royaltyBasisPoints: 2_000, round: null };
+      const record = { kind: "version", id: model, party: null, subject: "commons", state: "minted" } as const;
+      return { ...record, from: null, at: 1, by: "test", body };
+    });
+    await this.store.commit({ transfers, parties });
+    const seeded = await this.parties.market.seed(foundation, 50_000n * NANO_PER_UNIT, 1_000_000n * NANO_PER_UNIT);
+    if (!seeded.ok) throw new Error(seeded.error.message);
+    this.now += WINDOW_MS;
+    return this;
+  }
+
+  /** Holds and settles tasks of three models now. */
+  async settle(count: number, price = 1_000_000n): Promise<void> {
+    const requests = this.#traffic.requests(count, price).map((one, i) => ({ ...one, at: this.now + i }));
+    await this.store.hold(requests);
+    await this.store.commit(this.#traffic.settlement(requests));
+  }
+
+  /** Until all that is held has matured. */
+  async pass(ms = CLEAN_MS + DAY_MS): Promise<void> {
+    this.now += ms;
+    await this.settlement.maturer.round();
+  }
+
+  async balance(account: string): Promise<bigint> {
+    return (await this.store.account(account as never))?.balance ?? 0n;
+  }
+
+  async close(): Promise<void> {
+    await this.settlement.maturer.close();
+    await this.store.close();
+    rmSync(this.folder, { recursive: true });
+  }
+}
+
+export const foundation = { customer: null as CustomerId | null, key: null };
+
+const openDesk = ({ store, domains, posted }: TestBooks, clock: { now(): number }) =>
+  openEconomyDesk({ store, clock, domains, posted: (transfers) => posted.push(...transfers) }, { add: () => {} }, []);
