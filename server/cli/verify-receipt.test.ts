@@ -42,15 +42,24 @@ function receipt() {
     root: batch.root,
     signature: batch.signature,
     hub_key: hubKey,
+    revisions: [revision()],
     epoch: { ...epoch, signature: signed(epochReceiptsPreimage(7, root)) },
   };
+}
+
+function revision() {
+  const leaf = canonicalJson({ receipt: "r_3.1", state: "overturned", reason: "the recheck differs", at: 9 });
+  const { root, signature } = receiptBatch([{ receipt: "r_3.1" as ReceiptId, leaf }], 9, signed, sha256);
+  return { receipt: "r_3.1", leaf, path: [], index: 0, size: 1, root, signature };
 }
 
 describe("verify-receipt", () => {
   it("says what holds", () => {
     const verified = verifyReceipt(JSON.stringify(receipt()), hubKey);
     expect(verified).toMatchObject({ ok: true });
-    expect(verified.ok && verified.value.join(" ")).toMatch(/one of 5 receipts.*one of 3 under.*epoch 7/);
+    expect(verified.ok && verified.value.join(" ")).toMatch(
+      /one of 5 receipts.*Later: r_3.1: overturned.*one of 3 under.*epoch 7/,
+    );
     expect(verifyReceipt(JSON.stringify({ ...receipt(), epoch: null }), null)).toMatchObject({ ok: true });
   });
 
@@ -70,6 +79,7 @@ describe("verify-receipt", () => {
     ["a signature of others", { ...good, signature: good.epoch.signature }, "not signed by the hub key"],
     ["a key of others", { ...good, hub_key: Buffer.alloc(32, 1).toString("base64url") }, "not signed by the hub key"],
     ["a key that is none", { ...good, hub_key: "x" }, "not signed by the hub key"],
+    ["a changed revision", { ...good, revisions: [{ ...revision(), index: 1 }] }, "Revision 1: The path does not lead"],
     ["another epoch", { ...good, epoch: { ...good.epoch, epoch: 8 } }, "root of epoch 8 is not signed"],
     ["an epoch's changed path", { ...good, epoch: { ...good.epoch, path: [] } }, "not under the root of epoch 7"],
   ])("says what is wrong: %s", (_, given, sentence) => {

@@ -21,6 +21,8 @@ const sha256: Sha256 = (...parts) => {
   return hash.digest();
 };
 
+/** What was found out later stands in leaves of its own. */
+const revisionSchema = z.looseObject({ receipt: z.string(), state: z.string(), reason: z.string() });
 const leafSchema = z.looseObject({
   receipt: z.string(),
   task: z.string(),
@@ -41,28 +43,17 @@ export function verifyReceipt(text: string, hubKey: string | null): Result<strin
   }
   const { leaf, path, index, size, root, signature, hub_key: named, epoch } = receipt.data;
   if (hubKey !== null && hubKey !== named) return err(`The receipt names the hub key ${named}, not ${hubKey}.`);
-  const content = leafSchema.safeParse(parse(leaf).ok ? JSON.parse(leaf) : null);
-  if (!content.success) return err("The leaf is not the JSON of a receipt.");
-  const said = content.data;
-  if (canonicalJson(said) !== leaf) return err("The leaf is not in canonical form: its text was changed.");
-  if (said.receipt !== receipt.data.receipt) {
-    return err(`The leaf is of receipt ${said.receipt}, the file says ${receipt.data.receipt}.`);
+  const said = readLeaf(leaf, receipt.data.receipt);
+  if (!said.ok) return said;
+  const proved = prove({ leaf, path, index, size, root, signature }, named);
+  if (proved !== null) return err(proved);
+  const lines = [said.value, `It is one of ${size} receipts under a root that the hub ${named} signed.`];
+  for (const [n, revision] of receipt.data.revisions.entries()) {
+    const later = readLeaf(revision.leaf, revision.receipt);
+    const wrong = later.ok ? prove(revision, named) : later.error;
+    if (wrong !== null) return err(`Revision ${n + 1}: ${wrong}`);
+    if (later.ok) lines.push(`Later: ${later.value}`);
   }
-  const split = Object.values(said.split).reduce((sum, part) => sum + BigInt(part), 0n);
-  if (split !== BigInt(said.price)) {
-    return err(`The split sums to ${split} nano-USDC, the price is ${said.price}.`);
-  }
-  if (!verifyPath({ leaf, path, index, size, root }, sha256)) {
-    return err("The path does not lead from the leaf to the root: leaf or path was changed.");
-  }
-  if (!isSigned(named, receiptsPreimage(root), signature)) {
-    return err("The root is not signed by the hub key: root, signature or key was changed.");
-  }
-  const accepted = said.executions.filter((one) => one.accepted).length;
-  const lines = [
-    `${said.receipt}: ${said.model}, ${said.price} nano-USDC, ${accepted} accepted executions.`,
-    `It is one of ${size} receipts under a root that the hub ${named} signed.`,
-  ];
   if (!epoch) return ok([...lines, "Its epoch is not closed yet, or the file does not say."]);
   const place = { leaf: root, path: epoch.path, index: epoch.index, size: epoch.size, root: epoch.root };
   if (!verifyPath(place, sha256)) return err(`The root is not under the root of epoch ${epoch.epoch}.`);
@@ -70,6 +61,37 @@ export function verifyReceipt(text: string, hubKey: string | null): Result<strin
     return err(`The root of epoch ${epoch.epoch} is not signed by the hub key.`);
   }
   return ok([...lines, `That root is one of ${epoch.size} under the signed root of epoch ${epoch.epoch}.`]);
+}
+
+/** What a leaf says, in a sentence. */
+function readLeaf(leaf: string, receipt: string): Result<string, string> {
+  const json = parse(leaf);
+  const [whole, revision] = [
+    leafSchema.safeParse(json.ok && json.value),
+    revisionSchema.safeParse(json.ok && json.value),
+  ];
+  const said = whole.success ? whole.data : revision.success ? revision.data : null;
+  if (!said) return err("The leaf is not the JSON of a receipt.");
+  if (canonicalJson(said) !== leaf) return err("The leaf is not in canonical form: its text was changed.");
+  if (said.receipt !== receipt) return err(`The leaf is of receipt ${said.receipt}, the file says ${receipt}.`);
+  if (!whole.success) return ok(`${said.receipt}: ${revision.data?.state}, ${revision.data?.reason}.`);
+  const { model, price, executions } = whole.data;
+  const split = Object.values(whole.data.split).reduce((sum, part) => sum + BigInt(part), 0n);
+  if (split !== BigInt(price)) return err(`The split sums to ${split} nano-USDC, the price is ${price}.`);
+  const accepted = executions.filter((one) => one.accepted).length;
+  return ok(`${receipt}: ${model}, ${price} nano-USDC, ${accepted} accepted executions.`);
+}
+
+/** Null where the leaf is under a root that the key signed; else what is wrong. */
+function prove(
+  of: { leaf: string; path: string[]; index: number; size: number; root: string; signature: string },
+  key: string,
+) {
+  if (!verifyPath(of, sha256)) {
+    return "The path does not lead from the leaf to the root: leaf or path was changed.";
+  }
+  if (isSigned(key, receiptsPreimage(of.root), of.signature)) return null;
+  return "The root is not signed by the hub key: root, signature or key was changed.";
 }
 
 function parse(text: string): Result<unknown, string> {

@@ -105,4 +105,7 @@ export class TestBooks {
 export const foundation = { customer: null as CustomerId | null, key: null };
 
 const openDesk = ({ store, domains, posted }: TestBooks, clock: { now(): number }) =>
-  openEconomyDesk({ store, clock, domains, posted: (transfers) => posted.push(...transfers) }, { add: () => {} }, []);
+  openEconomyDesk({ store, clock, domains, posted: (transfers) => posted.push(...transfers) }, { add: () => {} }, [], {
+    hubKey: "hub",
+    changed: async () => {},
+  });
