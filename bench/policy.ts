@@ -2,7 +2,7 @@ import { looksBroken } from "../server/core/check-policy.ts";
 import { drawWanted, otherClassMayRun } from "../server/core/checkers.ts";
 import { credit } from "../server/core/consequences.ts";
 import type { CoreModel, TaskSpec } from "../server/core/events.ts";
-import { freshModel, type MinerSession } from "../server/core/roster.ts";
+import { freshModel, type MinerSession, unseen } from "../server/core/roster.ts";
 import { freshProgress, HubState, type OpenTask, type Run, type Step } from "../server/core/state.ts";
 import { freshStanding, groundKey } from "../server/core/trust.ts";
 import type { CustomerId, MinerId, ModelKey, OwnerId, SessionId, TaskId } from "../shared/ids.ts";
@@ -72,6 +72,7 @@ function world() {
       refuted: 0,
       onWasm: new Set(),
       witnessDueAt: null,
+      seen: unseen(),
     };
     state.roster.add(session);
     state.roster.refresh(session);

@@ -246,6 +246,8 @@ export interface AuditView {
 export interface NetworkView {
   miners: number;
   working: number;
+  /** Of them, those that a validator found here within the last two intervals. */
+  attested: number;
   queued: number;
   inFlight: number;
   verified: number;

@@ -205,7 +205,7 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
     account: (id) => store.account(id),
     entries: (filter, page) => store.entries(filter, page),
     imbalance: () => store.imbalance(),
-    network: () => networkOf(state, statistics),
+    network: () => networkOf(state, statistics, clock.now()),
     compatibility: () => parts.compatibility.all(),
     parties: parts.parties,
     settlement: parts.settlement,
@@ -289,14 +289,16 @@ function etaMs(state: HubState, model: ModelKey, position: number, slackMs: numb
   return eta !== null && eta <= slackMs ? eta : null;
 }
 
-function networkOf(state: HubState, statistics: Statistics): NetworkView {
+function networkOf(state: HubState, statistics: Statistics, now: Millis): NetworkView {
   const { queued, inFlight, verified, perSecond } = statistics.totals();
   let miners = 0;
   let working = 0;
+  let attested = 0;
   for (const session of state.roster.sessions.values()) {
     if (session.graceEndsAt !== null || session.role === "validator") continue;
     miners++;
     if (session.assignments.size > 0) working++;
+    if ((session.seen.at ?? Number.NEGATIVE_INFINITY) > now - 2 * limits.witnessEveryMs) attested++;
   }
-  return { miners, working, queued, inFlight, verified, perSecond };
+  return { miners, working, attested, queued, inFlight, verified, perSecond };
 }

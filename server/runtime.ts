@@ -71,6 +71,8 @@ export interface Change {
   transfers: readonly Transfer[];
   pay: ReadonlyMap<OwnerId, readonly WorkLine[]>;
   standings: readonly Standing[];
+  /** Words on the presence of miners. */
+  attested: readonly AttestationRecord[];
   referenceRuns: number;
 }
 
@@ -119,7 +121,14 @@ export class Runtime {
     this.#settling.follow(transfers);
     this.#reportFunds(transfers);
     const at = this.#options.clock.now();
-    const nothing = { tasks: new Set<LiveTask>(), settled: [], revised: [], standings: [], referenceRuns: 0 };
+    const nothing = {
+      tasks: new Set<LiveTask>(),
+      settled: [],
+      revised: [],
+      standings: [],
+      attested: [],
+      referenceRuns: 0,
+    };
     for (const observer of this.observers) observer.committed({ at, ...nothing, transfers, pay: new Map() });
   }
 
@@ -354,6 +363,7 @@ export class Runtime {
       transfers: transfers as readonly Transfer[],
       pay,
       standings: [...standings.values()],
+      attested: attestations,
       referenceRuns,
     };
     const chainSignatures = this.#chains.splice(0);

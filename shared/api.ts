@@ -234,6 +234,7 @@ export const imbalanceSchema = z.object({ USDC: nano, DN: nano });
 export const networkSchema = z.object({
   miners: z.number(),
   working: z.number(),
+  attested: z.number().meta({ description: "miners that a validator found here within the last two intervals" }),
   queued: z.number(),
   in_flight: z.number(),
   verified: z.number(),

@@ -44,6 +44,8 @@ export const consoleMinerSchema = z.object({
   ),
   accepted: z.number(),
   refuted: z.number(),
+  /** What validators attested since it connected. */
+  seen: z.object({ present: z.number(), absent: z.number(), at: z.number().nullable() }),
   /** held + available, nano-USDC. */
   earned: nano,
   connectedAt: z.number(),

@@ -286,12 +286,15 @@ export const workSchema = z.strictObject({
 export type WorkLine = z.infer<typeof workSchema>;
 
 /** Sent after settlement, at most once a second. */
+/** What validators attested of a miner since it connected; `at`: when they last found it there. */
+export const seenSchema = z.strictObject({ present: count, absent: count, at: z.number().nullable() });
 export const accountSchema = z.strictObject({
   trust: z.number().min(0).max(1),
   /** Verified pay that is still held, and matured pay, in nano-USDC. */
   held: nano,
   available: nano,
   tasks: count,
+  seen: seenSchema.optional(),
   work: z.array(workSchema).max(256),
 });
 export type AccountUpdate = z.infer<typeof accountSchema>;

@@ -99,6 +99,21 @@ function MinerRow({ miner, now, onOpen }: { miner: ConsoleMiner; now: number; on
   );
 }
 
+/** Whether it was there when validators looked. */
+function Attested({ seen: { present, absent, at }, now }: { seen: ConsoleMiner["seen"]; now: number }) {
+  if (present + absent === 0) return <span className="muted">no validator has looked yet</span>;
+  return (
+    <>
+      here {countText(present)} of {countText(present + absent)} times
+      {at === null ? null : (
+        <span className="muted">
+          , last <TimeAgo at={at} now={now} />
+        </span>
+      )}
+    </>
+  );
+}
+
 function MinerPanel(props: { miner: ConsoleMiner | undefined; now: number; onClose(): void }) {
   const { miner, now, onClose } = props;
   if (!miner) {
@@ -140,6 +155,10 @@ function MinerPanel(props: { miner: ConsoleMiner | undefined; now: number; onClo
         <dd>{countText(miner.accepted)}</dd>
         <dt>Refuted</dt>
         <dd>{countText(miner.refuted)}</dd>
+        <dt>Attested</dt>
+        <dd data-testid="attested">
+          <Attested seen={miner.seen} now={now} />
+        </dd>
         <dt>Earned</dt>
         <dd>
           <Money nano={miner.earned} />

@@ -23,7 +23,7 @@ export function EarningsCard({ view }: { view: MinerView }) {
       </dl>
       <p className="muted small">
         Held so that a wrong answer found late can still be taken back. The rule is 72 hours and 50 further accepted
-        tasks or 14 clean days; this version of the hub does not release held pay yet.
+        tasks or 14 clean days.
       </p>
       <dl className="facts counts">
         <dt>{things} completed</dt>

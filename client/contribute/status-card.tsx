@@ -2,7 +2,7 @@ import { Button } from "@mantine/core";
 import type { MinerView } from "../miner/contract.ts";
 import { durationText } from "../ui/quantity-text.ts";
 import { useNow } from "../ui/use-now.ts";
-import { controlsOf, statusOf, suggestsDemo, textProgress } from "./status-text.ts";
+import { controlsOf, seenText, statusOf, suggestsDemo, textProgress } from "./status-text.ts";
 import type { MinerPage } from "./use-miner.ts";
 import { WorkGrid } from "./work-grid.tsx";
 
@@ -29,6 +29,7 @@ export function StatusCard({ page, view, localHub }: { page: MinerPage; view: Mi
       ) : (
         <CurrentTasks view={view} />
       )}
+      <Seen view={view} />
       {page.fault ? (
         <p className="callout" data-tone="bad" role="alert">
           {page.fault}
@@ -36,6 +37,17 @@ export function StatusCard({ page, view, localHub }: { page: MinerPage; view: Mi
       ) : null}
     </section>
   );
+}
+
+/** Availability is paid for: whoever is paid sees what it is paid by. */
+function Seen({ view: { seen, role } }: { view: MinerView }) {
+  const now = useNow();
+  const text = seen && role === "miner" ? seenText(seen, now) : null;
+  return text ? (
+    <p className="muted small" data-testid="seen">
+      {text}
+    </p>
+  ) : null;
 }
 
 function ControlButtons({ page, view }: { page: MinerPage; view: MinerView }) {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { MinerState } from "../miner/contract.ts";
-import { controlsOf, hubText, isLocalHub, statusOf, suggestsDemo, textProgress } from "./status-text.ts";
+import { controlsOf, hubText, isLocalHub, seenText, statusOf, suggestsDemo, textProgress } from "./status-text.ts";
 import { views } from "./story/views.ts";
 
 const ready = views.ready as NonNullable<(typeof views)[string]>;
@@ -66,4 +66,12 @@ test("the demo is suggested to a contributor whose own hub has had no request", 
   expect(suggestsDemo({ ...ready, completed: 1 }, true)).toBe(false);
   expect(suggestsDemo({ ...ready, state: "preparing" }, true)).toBe(false);
   expect(suggestsDemo({ ...ready, hub: { connected: false, attempt: 1, retryInMs: 0 } }, true)).toBe(false);
+});
+
+test.each([
+  [{ present: 0, absent: 0, at: null }, null],
+  [{ present: 1, absent: 0, at: 40_000 }, "Other people's browsers looked 1 time and found it here 1, last 20 s ago."],
+  [{ present: 0, absent: 2, at: null }, "Other people's browsers looked 2 times and found it here 0."],
+])("what was attested, %j: %s", (seen, text) => {
+  expect(seenText(seen, 60_000)).toBe(text);
 });

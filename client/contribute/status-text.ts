@@ -1,6 +1,6 @@
 import type { MinerState, MinerView } from "../miner/contract.ts";
 import type { Tone } from "../ui/badge.tsx";
-import { countText } from "../ui/quantity-text.ts";
+import { agoText, countText } from "../ui/quantity-text.ts";
 
 interface Status {
   /** One or two words, the headline of the page. */
@@ -92,6 +92,14 @@ export function textProgress({ tokens, tokensPerSecond }: NonNullable<MinerView[
   if (tokens === 0) return "reading the prompt";
   const rate = tokensPerSecond === null ? "" : `, ${countText(Number(tokensPerSecond.toPrecision(2)))} per second`;
   return `${countText(tokens)} ${tokens === 1 ? "token" : "tokens"}${rate}`;
+}
+
+/** What other people's browsers attested, which availability is paid by. */
+export function seenText({ present, absent, at }: NonNullable<MinerView["seen"]>, now: number): string | null {
+  const all = present + absent;
+  if (all === 0) return null;
+  const last = at === null ? "" : `, last ${agoText(at, now)}`;
+  return `Other people's browsers looked ${countText(all)} ${all === 1 ? "time" : "times"} and found it here ${countText(present)}${last}.`;
 }
 
 const loopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;

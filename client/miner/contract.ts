@@ -1,4 +1,4 @@
-import type { Device, SessionRole, WorkLine } from "../../shared/protocol.ts";
+import type { AccountUpdate, Device, SessionRole, WorkLine } from "../../shared/protocol.ts";
 
 /**
  * What the contribute page and the session worker say to each other over Comlink. The worker owns the socket, Dexie and
@@ -112,6 +112,8 @@ export interface MinerView {
   held: string;
   available: string;
   trust: number | null;
+  /** What validators attested since it connected; null until they have. */
+  seen: NonNullable<AccountUpdate["seen"]> | null;
   work: WorkLine[];
   /** Duty cycle now in force after the governor's own steering. */
   dutyNow: number;

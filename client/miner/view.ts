@@ -18,6 +18,7 @@ export interface Showing {
   held: string;
   available: string;
   trust: number | null;
+  seen: MinerView["seen"];
   /** Newest first. */
   work: WorkLine[];
   cacheBytes: number;
@@ -36,6 +37,7 @@ export const createShowing = (): Showing => ({
   held: "0",
   available: "0",
   trust: null,
+  seen: null,
   work: [],
   cacheBytes: 0,
   notices: [],
@@ -46,8 +48,8 @@ export function addNotice(showing: Showing, at: number, kind: "info" | "warning"
 }
 
 export function addAccount(showing: Showing, account: AccountUpdate): void {
-  const { held, available, trust } = account;
-  Object.assign(showing, { held, available, trust });
+  const { held, available, trust, seen = showing.seen } = account;
+  Object.assign(showing, { held, available, trust, seen });
   const byAssignment = new Map(showing.work.map((line) => [line.assignment, line]));
   for (const line of account.work) {
     if (line.outcome === "paid" && !byAssignment.has(line.assignment)) showing.passed++;
@@ -87,6 +89,7 @@ export function viewOf(
     held: showing.held,
     available: showing.available,
     trust: showing.trust,
+    seen: showing.seen,
     work: showing.work,
     dutyNow: governor.duty,
     cacheBytes: showing.cacheBytes,

@@ -82,10 +82,11 @@ export function network(gateway: Gateway): Endpoint[] {
       access: "open",
       replies: { 200: { description: "network", schema: networkSchema } },
       handle: (_request, response) => {
-        const { miners, working, queued, inFlight, verified, perSecond } = gateway.network();
+        const { miners, working, attested, queued, inFlight, verified, perSecond } = gateway.network();
         response.json({
           miners,
           working,
+          attested,
           queued,
           in_flight: inFlight,
           verified,

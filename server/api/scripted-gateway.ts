@@ -256,7 +256,7 @@ export function scriptedGateway(extra: readonly Manifest[] = []): { gateway: Gat
     parties: { ...scriptedParties } as never,
     settlement: null as never,
     ...scriptedCases,
-    network: () => ({ miners: 3, working: 1, queued: 0, inFlight: 1, verified: 9, perSecond: 0.5 }),
+    network: () => ({ miners: 3, working: 1, attested: 2, queued: 0, inFlight: 1, verified: 9, perSecond: 0.5 }),
     readiness: async () => script.ready,
     metrics: async () => "ledger_imbalance 0\n",
     register: async (request) => {

@@ -13,7 +13,7 @@ import { grantCanaries, startRechecks } from "./hub-made.ts";
 import { mismatchOf } from "./known-answers.ts";
 import { dropSession, earnHedge, nextWake, sweep } from "./leases.ts";
 import { failed, referenceDone, referenceFailed, refuse, result, signed, tokens } from "./results.ts";
-import type { MinerSession } from "./roster.ts";
+import { type MinerSession, unseen } from "./roster.ts";
 import { prepareModels, schedule, whyUnserviceable } from "./scheduler.ts";
 import { endWithout, enqueue, freshProgress, type HubState, type OpenTask, type Step } from "./state.ts";
 import { freshText } from "./text.ts";
@@ -179,6 +179,7 @@ function join(step: Step, event: EventOf<"miner.joined">): void {
     accepted: 0,
     refuted: 0,
     witnessDueAt: null,
+    seen: unseen(),
   };
   const earlier = roster.byMiner.get(event.miner);
   if (earlier) takeOver(step, roster.sessions.get(earlier) as MinerSession, session);
@@ -204,6 +205,7 @@ function takeOver(step: Step, from: MinerSession, to: MinerSession): void {
   to.refuted = from.refuted;
   to.onWasm = from.onWasm;
   to.witnessDueAt = from.witnessDueAt;
+  to.seen = from.seen;
   if (JSON.stringify(from.device) === JSON.stringify(to.device)) {
     for (const [key, on] of from.models) if (on.state !== "preparing") to.models.set(key, on);
     if (step.state.canarySessions.delete(from.id)) step.state.canarySessions.add(to.id);

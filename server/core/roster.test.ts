@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { MinerId, ModelKey, OwnerId, SessionId } from "../../shared/ids.ts";
-import { freshModel, type MinerSession, Roster } from "./roster.ts";
+import { freshModel, type MinerSession, Roster, unseen } from "./roster.ts";
 import { freshStanding } from "./trust.ts";
 
 const model = "m@1" as ModelKey;
@@ -31,6 +31,7 @@ function sessionWith(name: string, deviceClass: string): MinerSession {
     refuted: 0,
     onWasm: new Set(),
     witnessDueAt: null,
+    seen: unseen(),
   };
 }
 

@@ -94,7 +94,18 @@ export interface MinerSession {
   refuted: number;
   /** When a validator shall next look whether it is there; null until one could. */
   witnessDueAt: Millis | null;
+  /** What validators said of it since it connected. */
+  seen: Seen;
 }
+
+/** Words on a miner's presence that stand; `at`: of the last one that found it there. */
+export interface Seen {
+  present: number;
+  absent: number;
+  at: Millis | null;
+}
+
+export const unseen = (): Seen => ({ present: 0, absent: 0, at: null });
 
 /** A set with O(1) add, delete and random pick. */
 class PickSet<T> {

@@ -81,6 +81,8 @@ it("has a miner attested about once in five minutes, and pays a validator by the
   expect(watch.words.length).toBeLessThan(140);
   expect(watch.words[0]).toMatchObject({ by: "own_phone", owner: "own_ann", present: true, roundTripMs: 40 });
   expect(watch.words[0]?.models).toEqual(["double@1"]);
+  const [ann] = [...watch.world.state.roster.sessions.values()].filter(({ role }) => role === "miner");
+  expect(ann?.seen).toEqual({ present: watch.words.length, absent: 0, at: watch.words.at(-1)?.at });
   expect(watch.paid.map(({ words }) => words)).toEqual(
     Array.from({ length: Math.floor(watch.words.length / WORDS_PER_PAYMENT) }, (_, i) => (i + 1) * WORDS_PER_PAYMENT),
   );

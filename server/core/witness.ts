@@ -190,7 +190,9 @@ function attested(step: Step, event: EventOf<"witness.attested">): void {
   witnesses.open.delete(id);
   witnesses.resting.delete(witness.validator);
   if (isFalse(witness, present, roundTripMs)) return contradict(step, witness.by);
-  const subject = roster.sessions.get(witness.subject);
+  const now = roster.byMiner.get(witness.miner);
+  const subject = now && roster.sessions.get(now);
+  if (subject) count(subject, present, step.now);
   if (present) confirm(step, witness);
   else {
     witnesses.doubts.set(witness.miner, { by: witness.by, at: step.now, seenBy: new Set() });
@@ -200,6 +202,11 @@ function attested(step: Step, event: EventOf<"witness.attested">): void {
   const fact: AttestationFact = { witness: id, at: step.now, by, miner, owner, models, present, roundTripMs };
   step.out.push({ kind: "attested", fact });
   agree(step, by);
+}
+
+function count({ seen }: MinerSession, present: boolean, at: Millis): void {
+  seen[present ? "present" : "absent"]++;
+  if (present) seen.at = at;
 }
 
 /** What the hub itself saw says otherwise. */

@@ -174,6 +174,7 @@ export class ConsoleFeed implements Observer {
       })),
       accepted: session.accepted,
       refuted: session.refuted,
+      seen: session.seen,
       earned: this.#options.earned(session.owner).toString(),
       connectedAt: session.joinedAt,
     };

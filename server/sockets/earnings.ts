@@ -74,6 +74,10 @@ export class EarningsFeed implements Observer {
       earnings.untold = [...earnings.untold, ...lines].slice(-LINES_KEPT);
       earnings.told = false;
     }
+    for (const { owner } of change.attested) {
+      const earnings = this.#byOwner.get(owner);
+      if (earnings) earnings.told = false;
+    }
   }
 
   #move(account: AccountId, amount: Nano): void {
@@ -90,21 +94,24 @@ export class EarningsFeed implements Observer {
   }
 
   #tell(): void {
+    const { roster } = this.#state;
+    const present = new Map([...roster.sessions.values()].map(({ owner, seen }) => [owner, seen]));
     for (const [owner, earnings] of this.#byOwner) {
-      const standing = this.#state.roster.standings.get(owner);
+      const standing = roster.standings.get(owner);
       if (earnings.told || !standing) continue;
       const { held, available, tasks, untold } = earnings;
-      const trust = trustOf(standing);
-      this.#send(owner, { trust, held: held.toString(), available: available.toString(), tasks, work: untold });
+      this.#send(owner, {
+        trust: trustOf(standing),
+        held: held.toString(),
+        available: available.toString(),
+        tasks,
+        seen: present.get(owner),
+        work: untold,
+      });
       earnings.untold = [];
       earnings.told = true;
     }
-    this.#forgetAbsent();
-  }
-
-  /** Owners who left and have nothing untold take no memory. */
-  #forgetAbsent(): void {
-    const present = new Set([...this.#state.roster.sessions.values()].map((session) => session.owner));
+    // Owners who left and have nothing untold take no memory.
     for (const [owner, { told }] of this.#byOwner) if (told && !present.has(owner)) this.#byOwner.delete(owner);
   }
 }

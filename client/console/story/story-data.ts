@@ -19,6 +19,7 @@ export function storyMiner(index: number, now: number): ConsoleMiner {
     state,
     reason: state === "paused" ? "on battery" : state === "suspended" ? "five refuted answers in a row" : null,
     trust: state === "suspended" ? 0.06 : 0.5 + ((index * 37) % 50) / 100,
+    seen: { present: index * 5, absent: index % 3, at: index > 0 ? Date.now() - index * 61_000 : null },
     inFlight: state === "working" ? 1 + (index % 2) : 0,
     slots: 1,
     models: [
