@@ -10,6 +10,7 @@ import type { CaseRuling, VerdictBasis } from "./core/events.ts";
 import type { TaskState } from "./core/task.ts";
 import type { Stakes } from "./economy/case-stakes.ts";
 import type { EconomyDesk } from "./economy-desk/economy-desk.ts";
+import type { ImportProgress } from "./import/importer.ts";
 import type { EpochPlace } from "./settlement/epochs.ts";
 import type { Settlement } from "./settlement/open-settlement.ts";
 import type { CaseRecord, CaseState, CompatibilityCount } from "./store/case-records.ts";
@@ -73,6 +74,12 @@ export interface Gateway {
   metrics(): Promise<string>;
   /** Registers an ONNX model from bytes: reads the graph, runs the reference node, makes golden vectors, publishes. */
   register(request: RegisterRequest): Promise<Result<ModelStatus, TabgridError>>;
+  /** Fetches a model from a Hugging Face hub and registers it; an ended `signal` ends the fetching, which can go on later. */
+  importModel(
+    request: ImportRequest,
+    onProgress: (progress: ImportProgress) => void,
+    signal: AbortSignal,
+  ): Promise<Result<ModelStatus, TabgridError>>;
   /** A model file by its path in the manifest, for miners; null when there is none. */
   modelFile(id: string, version: string, path: string): { file: string; bytes: number; sha256: string } | null;
   /** Tensor blobs of miners; `token` is the hex MAC of preimages.blob under the session's key. */
@@ -252,6 +259,13 @@ export interface NetworkView {
   inFlight: number;
   verified: number;
   perSecond: number;
+}
+
+export interface ImportRequest extends Omit<RegisterRequest, "graph" | "files" | "examples" | "ranges"> {
+  /** `hf:ORG/NAME[@REVISION]`. */
+  source: string;
+  /** null: the first of fp32, fp16, int8 and q4 that the repository has. */
+  dtype: Manifest["dtype"] | null;
 }
 
 export interface RegisterRequest {

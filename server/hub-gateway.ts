@@ -12,7 +12,8 @@ import type { CoreModel, TaskSpec } from "./core/events.ts";
 import type { HubState } from "./core/state.ts";
 import { COMMONS, type DomainMap } from "./domain-map.ts";
 import type { EconomyDesk } from "./economy-desk/economy-desk.ts";
-import type { Gateway, InferRequest, ModelStatus, NetworkView, TaskView } from "./gateway.ts";
+import type { Gateway, InferRequest, ModelStatus, NetworkView, RegisterRequest, TaskView } from "./gateway.ts";
+import type { Importer } from "./import/importer.ts";
 import type { LiveTask } from "./live-task.ts";
 import { revisionsOf } from "./receipt-revisions.ts";
 import type { RegisteredModel } from "./registry/files.ts";
@@ -35,6 +36,7 @@ export interface GatewayParts {
   runtime: Runtime;
   store: Store;
   registry: Registry;
+  importer: Importer;
   sockets: MinerSockets;
   blobs: BlobStore;
   statistics: Statistics;
@@ -124,6 +126,22 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
       level,
       deadlineAt: clock.now() + deadlineMs,
     });
+  }
+
+  /** A model version with its place in the economy. */
+  async function mint(
+    { id, version, creator, royaltyBasisPoints, domain = COMMONS }: Omit<RegisterRequest, "graph" | "files">,
+    register: () => Promise<Result<RegisteredModel, TabgridError>>,
+  ): Promise<Result<ModelStatus, TabgridError>> {
+    const minting = { model: modelKey(id, version), domain, creator, royaltyBasisPoints, round: null };
+    const drafted = await parts.parties.domains.draft(foundation, minting);
+    if (!drafted.ok) return drafted;
+    const registered = await register();
+    if (!registered.ok) return registered;
+    await parts.parties.domains.mint(foundation, minting);
+    const status = publish(registered.value);
+    await runtime.settled();
+    return ok(status);
   }
 
   const gateway: Gateway & { publish: typeof publish } = {
@@ -219,19 +237,16 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
     },
     metrics: async () => statistics.metrics(await store.imbalance()),
 
-    async register(request) {
-      const { id, version, creator, royaltyBasisPoints, domain = COMMONS } = request;
-      const key = modelKey(id, version);
-      const minting = { model: key, domain, creator, royaltyBasisPoints, round: null };
-      const drafted = await parts.parties.domains.draft(foundation, minting);
-      if (!drafted.ok) return drafted;
-      const registered = await registry.register(request);
-      if (!registered.ok) return registered;
-      await parts.parties.domains.mint(foundation, minting);
-      const status = publish(registered.value);
-      await runtime.settled();
-      return ok(status);
-    },
+    register: (request) => mint(request, () => registry.register(request)),
+    importModel: (request, onProgress, signal) =>
+      mint(request, async () => {
+        const fetched = await parts.importer.fetch(request, onProgress, signal);
+        if (!fetched.ok) return fetched;
+        const { folder, files, graph, task, discard } = fetched.value;
+        const registered = await registry.adopt({ ...request, task: request.task ?? task, folder, files, graph });
+        if (registered.ok) await discard();
+        return registered;
+      }),
 
     modelFile: (id, version, path) => registry.file(id, version, path),
     getBlob(session, sha256, token) {

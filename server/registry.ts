@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { Manifest } from "../models/manifest.ts";
 import { type OnnxGraph, readOnnx } from "../models/onnx.ts";
 import { atLeastMinimum, countWork } from "../models/work.ts";
 import { workByFormula } from "../models/work-formula.ts";
@@ -14,6 +15,7 @@ import type { ReferenceNode } from "./reference/node.ts";
 import { checkStatement, describeModel, type Statement } from "./registry/describe.ts";
 import {
   hashBytes,
+  linkFiles,
   modelFolders,
   type RegisteredModel,
   readModel,
@@ -34,6 +36,8 @@ export interface Registry {
   load(): Promise<RegisteredModel[]>;
   /** Examines and stores a new version. Takes as long as some dozen runs of the model on the reference node. */
   register(request: RegisterRequest): Promise<Result<RegisteredModel, TabgridError>>;
+  /** The same with files that lie in a folder, where they stay. */
+  adopt(request: AdoptRequest): Promise<Result<RegisteredModel, TabgridError>>;
   get(key: ModelKey): RegisteredModel | null;
   /** A file by its path in the manifest, or `manifest.json` itself is `get(key).manifest`; null when there is none. */
   file(id: string, version: string, path: string): { file: string; bytes: number; sha256: string } | null;
@@ -41,6 +45,12 @@ export interface Registry {
   modelFiles(key: ModelKey): ModelFiles | null;
   /** FLOP of one task; for models without a formula by a traced run, remembered by shape. */
   workOf(key: ModelKey, inputs: readonly Tensor[]): Promise<Result<bigint, TabgridError>>;
+}
+
+export interface AdoptRequest extends Omit<RegisterRequest, "files" | "graph"> {
+  folder: string;
+  files: Manifest["files"];
+  graph: OnnxGraph;
 }
 
 export interface RegistryOptions {
@@ -68,20 +78,22 @@ export function createRegistry({ dataDir, builtInDir, reference }: RegistryOptio
     return model;
   }
 
-  async function store(request: RegisterRequest, graph: OnnxGraph): Promise<RegisteredModel> {
-    const { id, version, title, description, licence, creator, royaltyBasisPoints, files } = request;
-    const all = [{ path: GRAPH, role: "graph" as const, data: request.graph }, ...files];
+  /** @param put brings the files into a folder */
+  async function store(
+    request: Omit<AdoptRequest, "folder">,
+    put: (folder: string) => Promise<void>,
+  ): Promise<RegisteredModel> {
+    const { id, version, title, description, licence, creator, royaltyBasisPoints, files, graph } = request;
     const statement: Statement = {
-      ...{ id, version, title, description, licence, creator, royaltyBasisPoints },
+      ...{ id, version, title, description, licence, creator, royaltyBasisPoints, files },
       task: request.task ?? "tensor",
-      files: all.map(({ path, role, data }) => ({ path, role, sha256: hashBytes(data), bytes: data.byteLength })),
     };
     const fault = checkStatement(statement, graph);
     if (fault) throw new TabgridFailure(fault);
     const incoming = join(registered, `.incoming-${randomUUID()}`);
     try {
       await mkdir(incoming, { recursive: true });
-      await writeFiles(incoming, all);
+      await put(incoming);
       const { manifest, golden } = await describeModel(reference, incoming, statement, graph, request);
       await writeModelText(incoming, manifest, golden);
       await mkdir(join(registered, id), { recursive: true });
@@ -90,6 +102,26 @@ export function createRegistry({ dataDir, builtInDir, reference }: RegistryOptio
       return await readModel(folder);
     } finally {
       await rm(incoming, { recursive: true, force: true });
+    }
+  }
+
+  function refuseTaken({ id, version }: Pick<RegisterRequest, "id" | "version">): TabgridError | null {
+    const key = modelKey(id, version);
+    if (!models.has(key) && !inProgress.has(key)) return null;
+    const message = `${key} is registered already; a version never changes, give another one`;
+    return failure("model-exists", message, { field: "version" });
+  }
+
+  async function once(...[request, put]: Parameters<typeof store>): Promise<Result<RegisteredModel, TabgridError>> {
+    const key = modelKey(request.id, request.version);
+    inProgress.add(key);
+    try {
+      return ok(keep(await store(request, put)));
+    } catch (error) {
+      if (error instanceof TabgridFailure) return err(error.error);
+      throw error;
+    } finally {
+      inProgress.delete(key);
     }
   }
 
@@ -138,22 +170,23 @@ export function createRegistry({ dataDir, builtInDir, reference }: RegistryOptio
     },
 
     async register(request) {
-      const key = modelKey(request.id, request.version);
-      if (models.has(key) || inProgress.has(key)) {
-        const message = `${key} is registered already; a version never changes, give another one`;
-        return err(failure("model-exists", message, { field: "version" }));
-      }
+      const taken = refuseTaken(request);
+      if (taken) return err(taken);
       const graph = readOnnx(request.graph);
       if (!graph.ok) return graph;
-      inProgress.add(key);
-      try {
-        return ok(keep(await store(request, graph.value)));
-      } catch (error) {
-        if (error instanceof TabgridFailure) return err(error.error);
-        throw error;
-      } finally {
-        inProgress.delete(key);
-      }
+      const all = [{ path: GRAPH, role: "graph" as const, data: request.graph }, ...request.files];
+      const files = all.map(({ path, role, data }) => ({
+        path,
+        role,
+        sha256: hashBytes(data),
+        bytes: data.byteLength,
+      }));
+      return once({ ...request, files, graph: graph.value }, (folder) => writeFiles(folder, all));
+    },
+
+    async adopt(request) {
+      const taken = refuseTaken(request);
+      return taken ? err(taken) : once(request, (folder) => linkFiles(request.folder, folder, request.files));
     },
 
     get: (key) => models.get(key) ?? null,

@@ -28,6 +28,7 @@ import { voidHold } from "./economy/holds.ts";
 import type { Transfer } from "./economy/ledger.ts";
 import { type EconomyDesk, openEconomyDesk } from "./economy-desk/economy-desk.ts";
 import { createGateway } from "./hub-gateway.ts";
+import { createImporter } from "./import/importer.ts";
 import { createReferenceDesk } from "./reference/desk.ts";
 import { createReferenceNode, type ReferenceNode } from "./reference/node.ts";
 import { createRegistry } from "./registry.ts";
@@ -145,7 +146,9 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
 
   const statistics = new Statistics(state, clock.now);
   const blobs = new BlobStore();
-  const gatewayParts = { state, runtime, store, registry, blobs, statistics, compatibility, domains, parties, clock };
+  const importer = createImporter({ dataDir: config.dataDir, endpoint: config.hfEndpoint });
+  const desks = { parties, importer };
+  const gatewayParts = { state, runtime, store, registry, blobs, statistics, compatibility, domains, clock, ...desks };
 
   // The app needs the sockets and the sockets need the server: the server takes its handler last.
   const server = config.tls ? createHttpsServer(config.tls) : createHttpServer();

@@ -270,4 +270,17 @@ export const registerQuerySchema = z.strictObject({
     .string()
     .optional()
     .meta({ description: "JSON, `comparator` of a manifest; chosen by the hub if absent" }),
+  task: z
+    .enum(["tensor", "embedding", "text-generation"])
+    .optional()
+    .meta({ description: "what an imported model is for; read from its files if absent" }),
+  source: z
+    .string()
+    .max(300)
+    .optional()
+    .meta({ description: "`hf:ORG/NAME[@REVISION]`: the hub fetches the files itself, and the body stays empty" }),
+  dtype: z
+    .enum(["fp32", "fp16", "int8", "q4"])
+    .optional()
+    .meta({ description: "of the source's ONNX files; the first of these that it has if absent" }),
 });

@@ -30,15 +30,15 @@ import tokenizers
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 SEED = 20261121
-STEPS = 2400
-PAIRS = 128  # per step
-GROUP = 32  # of them in one language
+STEPS = 1200
+PAIRS = 64  # per step
+GROUP = 16  # of them in one language
 PLAY_EVERY = 3  # every third step is of the play
-PEAK_RATE, FLOOR, WARMUP = 2e-3, 0.02, 100
+PEAK_RATE, FLOOR, WARMUP = 2e-3, 0.02, 60
 TEMPERATURE = 0.06
 DROPOUT = 0.1
-LONGEST = 32  # tokens of a crop
-AVERAGE = 0.995  # of the running mean of the weights, which is what is kept
+LONGEST = 24  # tokens of a crop
+AVERAGE = 0.99  # of the running mean of the weights, which is what is kept
 
 
 def read(data):

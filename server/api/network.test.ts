@@ -164,6 +164,49 @@ describe("registration", () => {
     expect(api.script.registered.length).toBe(before);
   });
 
+  const source = `source=${encodeURIComponent("hf:org/name@main")}`;
+
+  it("imports from a source, with its progress where that is asked for", async () => {
+    const response = await register(`${query}&${source}&dtype=q4&task=embedding`, "");
+    expect(response.status).toBe(201);
+    expect(api.script.imported.at(-1)).toMatchObject({
+      ...{ id: "new-model", source: "hf:org/name@main", dtype: "q4", task: "embedding" },
+    });
+    const lines = async (id: string) => {
+      const url = `/api/v1/models?${query.replace("new-model", id)}&${source}`;
+      const headers = { ...bearer(keys.operator), accept: "application/x-ndjson" };
+      const reply = await api.fetch(url, { method: "POST", headers });
+      const read = (text: string) =>
+        text
+          .trim()
+          .split("\n")
+          .map((line) => JSON.parse(line));
+      return { status: reply.status, lines: read(await reply.text()) };
+    };
+    expect(await lines("new-model")).toMatchObject({
+      status: 200,
+      lines: [{ progress: { received: 1, bytes: 2 } }, { model: { manifest: { id: "new-model" } } }],
+    });
+    expect(await lines("gated")).toMatchObject({
+      lines: [{ progress: {} }, { error: { code: "forbidden", field: "source" } }],
+    });
+    // Refused before anything was fetched: an ordinary reply.
+    expect(await lines("mixed")).toMatchObject({ status: 409, lines: [{ code: "model-exists" }] });
+  });
+
+  it.each([
+    [`${query}&source=hf:a/b/c`, "", "source"],
+    [`${query}&source=${encodeURIComponent("https://example.org/x")}`, "", "source"],
+    [`${query}&${source}`, "bytes", "body"],
+    [`${query}&${source}&dtype=q5`, "", "dtype"],
+    [`${query}&${source}&task=chess`, "", "task"],
+    [`${query}&dtype=q4`, "bytes", "dtype"],
+    [`${query}&task=embedding`, "bytes", "task"],
+  ])("?%s with %j is refused", async (search, body, field) => {
+    const response = await register(search, body);
+    expect([response.status, (await response.json()).field]).toEqual([400, field]);
+  });
+
   it("wants a file, once, from the operator", async () => {
     expect(await (await register(query, "")).json()).toMatchObject({ field: "body", got: "nothing" });
     const again = await register(query.replace("new-model", "mixed"));

@@ -11,7 +11,15 @@ import { err, ok } from "../../shared/result.ts";
 import { type TensorSpec, totalBytes } from "../../shared/tensor.ts";
 import { systemClock } from "../../shared/time.ts";
 import type { CaseDesk } from "../cases.ts";
-import type { CaseDetail, Gateway, InferRequest, ModelStatus, RegisterRequest, TaskView } from "../gateway.ts";
+import type {
+  CaseDetail,
+  Gateway,
+  ImportRequest,
+  InferRequest,
+  ModelStatus,
+  RegisterRequest,
+  TaskView,
+} from "../gateway.ts";
 import { openStore } from "../store/open.ts";
 import { type ApiConfig, createApi } from "./app.ts";
 import { hashKey, KeyRing } from "./auth.ts";
@@ -164,6 +172,7 @@ export interface Script {
   ready: Record<string, string | null>;
   inferred: InferRequest[];
   registered: RegisterRequest[];
+  imported: ImportRequest[];
   cancelled: string[];
   blobs: Map<string, Uint8Array>;
 }
@@ -184,6 +193,7 @@ export function scriptedGateway(extra: readonly Manifest[] = []): { gateway: Gat
     ready: { database: null },
     inferred: [],
     registered: [],
+    imported: [],
     cancelled: [],
     blobs: new Map(),
   };
@@ -262,6 +272,13 @@ export function scriptedGateway(extra: readonly Manifest[] = []): { gateway: Gat
     register: async (request) => {
       script.registered.push(request);
       if (request.id === "mixed") return err(failure("model-exists", "mixed@1.0 exists"));
+      return ok(statusOf({ ...strict, id: request.id, version: request.version }));
+    },
+    importModel: async (request, onProgress) => {
+      script.imported.push(request);
+      if (request.id === "mixed") return err(failure("model-exists", "mixed@1.0 exists"));
+      onProgress({ file: "onnx/model.onnx", received: 1, bytes: 2 });
+      if (request.id === "gated") return err(failure("forbidden", "it is gated", { field: "source" }));
       return ok(statusOf({ ...strict, id: request.id, version: request.version }));
     },
     modelFile: (id, _version, path) =>

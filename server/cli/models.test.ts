@@ -16,7 +16,7 @@ let hub: Server;
 let address: string;
 let dataDir: string;
 let seen: { url: URL; authorization: string | undefined; bytes: number } | null = null;
-let answer = { status: 201, body: { manifest } as object };
+let answer: { status: number; body?: object; type?: string; lines?: object[] } = { status: 201, body: { manifest } };
 
 beforeAll(async () => {
   dataDir = mkdtempSync(join(tmpdir(), "tabgrid-cli-"));
@@ -25,7 +25,9 @@ beforeAll(async () => {
     let bytes = 0;
     for await (const chunk of request) bytes += (chunk as Buffer).byteLength;
     seen = { url: new URL(request.url as string, address), authorization: request.headers.authorization, bytes };
-    response.writeHead(answer.status, { "content-type": "application/json" }).end(JSON.stringify(answer.body));
+    const { status, body, type = "application/json", lines } = answer;
+    const text = lines ? lines.map((line) => `${JSON.stringify(line)}\n`).join("\n") : JSON.stringify(body);
+    response.writeHead(status, { "content-type": type }).end(text);
   });
   await new Promise<void>((resolve) => hub.listen(0, "127.0.0.1", resolve));
   address = `http://127.0.0.1:${(hub.address() as AddressInfo).port}`;
@@ -67,7 +69,7 @@ test("add posts the file with what the hub's route expects", { timeout: 20_000 }
     "w=96",
   ];
   const { code, output } = await run("add", file, "--hub", address, ...args);
-  expect(output).toContain("digits@1 is published: 11.1 MFLOP a row, opset 14, fp32");
+  expect(output).toContain("digits@1 is published: tensor, 11.1 MFLOP a row, opset 14, fp32");
   expect(code).toBe(0);
   const { "dim.h": height, "dim.w": width, ...query } = Object.fromEntries(seen?.url.searchParams ?? []);
   expect([height, width]).toEqual(["64", "96"]);
@@ -89,4 +91,51 @@ test("add says why the hub refuses, and what is missing", { timeout: 20_000 }, a
   expect((await run("add", file, "--id", "mine", "--licence", "MIT", "--hub", address)).output).toContain(
     "--creator: say whose",
   );
+});
+
+test("add fetches nothing itself: the hub is told the source, and its progress is shown", {
+  timeout: 20_000,
+}, async () => {
+  answer = {
+    status: 200,
+    type: "application/x-ndjson",
+    lines: [
+      { progress: { file: "onnx/model.onnx", received: 0, bytes: 2_000_000 } },
+      { progress: { file: "onnx/model.onnx", received: 1_000_000, bytes: 2_000_000 } },
+      { progress: { file: "config.json", received: 2_000_000, bytes: 2_000_000 } },
+      { model: { manifest } },
+    ],
+  };
+  const { code, output } = await run(
+    "add",
+    "hf:Org/Some.Model@v2",
+    "--licence",
+    "MIT",
+    "--dtype",
+    "q4",
+    "--hub",
+    address,
+  );
+  expect(output).toBe(
+    `0 % of 2.0 MB  onnx/model.onnx
+100 % of 2.0 MB  config.json
+digits@1 is published: tensor, 11.1 MFLOP a row, opset 14, fp32
+POST ${address}/v2/models/digits/infer
+`,
+  );
+  expect(code).toBe(0);
+  const { id, creator, source, dtype } = Object.fromEntries(seen?.url.searchParams ?? []);
+  expect({ id, creator, source, dtype, bytes: seen?.bytes }).toEqual({
+    ...{ id: "some.model", creator: "Org", source: "hf:Org/Some.Model@v2", dtype: "q4", bytes: 0 },
+  });
+
+  answer = {
+    ...answer,
+    lines: [{ progress: { file: "a", received: 0, bytes: 1 } }, { error: { message: "it is gated" } }],
+  };
+  expect(await run("add", "hf:Org/Some.Model", "--licence", "MIT", "--hub", address)).toEqual({
+    code: 1,
+    output: "0 % of 0.0 MB  a\nit is gated\n",
+  });
+  expect((await run("add", "hf:a/b/c", "--licence", "MIT")).output).toContain("source: expected hf:ORG/NAME");
 });

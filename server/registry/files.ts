@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
-import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { copyFile, link, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
@@ -62,6 +62,15 @@ export async function writeFiles(folder: string, files: readonly { path: string;
   for (const { path, data } of files) {
     await mkdir(dirname(join(folder, path)), { recursive: true });
     await writeFile(join(folder, path), data);
+  }
+}
+
+/** Links, where the disk is the same one: gigabytes are there at once, and stay where they were. */
+export async function linkFiles(from: string, to: string, files: readonly { path: string }[]): Promise<void> {
+  for (const { path } of files) {
+    const [source, target] = [join(from, path), join(to, path)];
+    await mkdir(dirname(target), { recursive: true });
+    await link(source, target).catch(() => copyFile(source, target));
   }
 }
 
