@@ -11,6 +11,7 @@ import { type Assignment, expectedMs, freshModel, type MinerSession } from "./ro
 import { isCustomers, move, type OpenTask, type Step } from "./state.ts";
 import { STREAM_LEASE_MS, workOf } from "./text.ts";
 import { startMaking } from "./text-release.ts";
+import { makerLeft } from "./text-stream.ts";
 import { NEWCOMER_PASSES, passesOf, trustOf } from "./trust.ts";
 import { checksPerMessage, fitsValidator, isTooSlow } from "./validators.ts";
 import { askReference, noPeerLeft } from "./verification.ts";
@@ -47,7 +48,26 @@ export function schedule(step: Step, rng: Rng): void {
     if (queue.size === 0) continue;
     const model = step.state.models.get(key) as CoreModel;
     while (grantNext(step, model, queue, rng)) {}
+    preempt(step, model, queue);
   }
+}
+
+/** Batch work makes room for a request that pays the whole price: its tokens are kept, and it goes on when nobody waits. */
+function preempt(step: Step, model: CoreModel, queue: ModelQueue): void {
+  const { state } = step;
+  for (let wanted = queue.waitingInTurn; wanted > 0; wanted--) {
+    if (state.roster.free(model.key).length > 0) return;
+    const yielding = [...state.assignments.values()].find(
+      ({ model: of, task, mode }) =>
+        of === model.key && mode === "generate" && state.tasks.get(task)?.spec.text?.preemptible === true,
+    );
+    const task = yielding && state.tasks.get(yielding.task);
+    if (!yielding || !task?.text) return;
+    step.out.push({ kind: "cancel", session: yielding.session, assignments: [yielding.id] });
+    const session = state.roster.sessions.get(yielding.session);
+    makerLeft(step, task, task.text, yielding, session, { reason: "others pay more", isPreempted: true });
+  }
+  while (grantNext(step, model, queue, step.rng)) {}
 }
 
 /** Fills one message for one miner; false when nothing more can be placed now. */

@@ -4,6 +4,7 @@ import { commonsChecks } from "./check-policy.ts";
 import { floatsIn } from "./text.ts";
 import { textPrice } from "./text-terms.ts";
 import { int8Edition, type Job, q4Edition, TextWorld } from "./text-world.ts";
+import { exactEdition, toyGenerate } from "./toy-text.ts";
 
 const tokensOf = (world: TextWorld, job: Job): number[] => [...tokensIn(world.outputs(job), textTensors.tokens)];
 
@@ -350,6 +351,46 @@ function prefillAttack(world: TextWorld, job: Job) {
   return [outputs[0], { ...scores[0], shape: [tokens.length] }] as typeof outputs;
 }
 const from0 = () => ({ name: "from", dtype: "int32" as const, shape: [1], data: new Uint8Array(4) });
+
+describe("batch work", () => {
+  test("waits behind and makes room for who pays more, keeps its tokens, and costs its leaver nothing", () => {
+    const world = new TextWorld({ referenceServes: false });
+    world.join("a");
+    const batch = Array.from({ length: 8 }, (_, at) => world.submit(`b${at}`, "fast", { preemptible: true }));
+    const waiting = world.submit("b8", "fast", { preemptible: true });
+    expect(world.jobs).toHaveLength(8); // all the room that it has
+    const first = world.job("generate", batch[0]);
+    world.stream(first, 0, 12);
+    const paid = world.submit("paid");
+    expect(world.cancelled).toEqual([first.assignment]);
+    expect(world.job("generate", paid)).toBeDefined();
+    world.drain();
+    expect([...world.replies.keys()]).toContain(waiting);
+    expect(world.replies.size).toBe(10);
+    const fact = world.done.find(({ task }) => task === batch[0]);
+    const makers = fact?.executions.filter(({ role }) => role === "primary") ?? [];
+    expect(makers.map(({ span, preempted }) => ({ span, preempted }))).toEqual([
+      { span: { from: 0, to: 12 }, preempted: undefined },
+      { span: { from: 12, to: 40 }, preempted: true },
+    ]);
+  });
+});
+
+test("fifty makers leave in mid-stream, and fifty texts come whole", () => {
+  const world = new TextWorld();
+  for (const name of ["a", "b", "c"]) world.join(name);
+  for (let kill = 0; kill < 50; kill++) {
+    const task = world.submit(`n${kill}`, "fast", { maxTokens: 48 });
+    const job = world.job("generate", task);
+    world.stream(job, 0, 1 + (kill % 40));
+    world.leave({ session: job.session, edition: exactEdition, scores: exactEdition, seq: 0 });
+    world.join(`again${kill}`);
+    world.drain();
+    expect(world.answered(task)).toMatchObject({ text: { tokens: 48, finish: "length" } });
+    expect(world.parts.get(task)).toEqual([...tokensIn(toyGenerate(job.inputs), textTensors.tokens)]);
+  }
+  expect(world.done).toHaveLength(50);
+});
 
 describe("prices and draws", () => {
   test("verified costs the text and its check, each by its own work; batch work half of it", () => {

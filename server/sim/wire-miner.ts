@@ -39,6 +39,13 @@ import { canonicalBytes, type Tensor } from "../../shared/tensor.ts";
 export interface WireMinerOptions {
   url: string;
   compute(model: string, inputs: Tensor[]): Promise<Tensor[]> | Tensor[];
+  /** Makes and scores texts; `emit` streams outputs of a `generate` of further tokens. */
+  text?(
+    mode: "generate" | "score",
+    inputs: Tensor[],
+    emit: (outputs: Tensor[]) => void,
+    model: string,
+  ): Promise<Tensor[]> | Tensor[];
   role?: SessionRole;
   device?: Partial<Device>;
   slots?: number;
@@ -83,6 +90,7 @@ export class WireMiner extends EventEmitter {
   readonly resident = new Set<string>();
   readonly #options: WireMinerOptions;
   readonly #asked = new Map<string, { subject: Attest; nonce: Uint8Array; since: number }>();
+  #streams = new Map<string, { position: number; hash: Buffer }>();
   #unsigned = 0;
   #chainTimer: NodeJS.Timeout | null = null;
   #previous: { session: string; chain: ReturnType<WireMiner["chainSignature"]> } | null = null;
@@ -206,6 +214,20 @@ export class WireMiner extends EventEmitter {
     else this.#chainTimer ??= setTimeout(() => this.signChain(), this.#options.chainEveryMs ?? 200);
   }
 
+  /** Tokens as they come, after those that were streamed before; `change` lets a test spoil them. */
+  stream(assignment: string, part: Tensor[], change: Record<string, unknown> = {}): void {
+    const bytesOf = (name: string) => Buffer.from(part.find((one) => one.name === name)?.data ?? []);
+    const [tokens, logProbabilities] = [bytesOf("tokens"), bytesOf("log_probabilities")];
+    const before = this.#streams.get(assignment) ?? { position: 0, hash: sha256(preimages.tokensStart(assignment)) };
+    const hash = sha256(preimages.tokensLink(before.hash, tokens, logProbabilities));
+    const { position } = before;
+    const mac = createHmac("sha256", this.sessionKey)
+      .update(preimages.tokens(assignment, position, hash))
+      .digest();
+    this.#streams.set(assignment, { position: position + tokens.byteLength / 4, hash });
+    this.socket?.emit("tokens", { assignment, position, tokens, logProbabilities, mac, ...change });
+  }
+
   chainSignature() {
     const session = this.welcome?.session ?? "";
     const preimage = preimages.chainSignature(session, this.seq, this.link);
@@ -253,9 +275,13 @@ export class WireMiner extends EventEmitter {
   async #assign(message: Assign): Promise<void> {
     this.emit("assigned", message);
     if (!this.automatic) return;
-    for (const { assignment, inputs } of message.items) {
+    for (const { assignment, inputs, mode = "run" } of message.items) {
       const tensors = await Promise.all(inputs.map((tensor) => this.#toTensor(tensor)));
-      this.answer(assignment, await this.#options.compute(message.model, tensors));
+      const { text, compute } = this.#options;
+      if (mode !== "run" && !text) continue;
+      const emit = (part: Tensor[]) => this.stream(assignment, part);
+      const outputs = mode === "run" ? compute(message.model, tensors) : text?.(mode, tensors, emit, message.model);
+      this.answer(assignment, (await outputs) as Tensor[]);
     }
   }
 
