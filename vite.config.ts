@@ -10,7 +10,11 @@ const isolation = {
 };
 
 /** The hub serves `dist/client/contribute/index.html` at `/`; the dev and preview servers do the same. */
-const pages: Record<string, string> = { "/": "/contribute/index.html", "/console": "/console/index.html" };
+const pages: Record<string, string> = {
+  "/": "/contribute/index.html",
+  "/console": "/console/index.html",
+  "/portal": "/portal/index.html",
+};
 
 function pageRoutes(): Plugin {
   const route: Connect.NextHandleFunction = (request, _response, next) => {
@@ -51,6 +55,7 @@ export default defineConfig({
       input: {
         contribute: `${import.meta.dirname}/client/contribute/index.html`,
         console: `${import.meta.dirname}/client/console/index.html`,
+        portal: `${import.meta.dirname}/client/portal/index.html`,
       },
       output: { assetFileNames },
     },

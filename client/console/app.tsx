@@ -1,4 +1,5 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
+import type { HubCalls } from "../economy/hub-calls.ts";
 import { EmptyState } from "../ui/empty-state.tsx";
 import { Brand } from "../ui/logo.tsx";
 import { UiRoot } from "../ui/ui-root.tsx";
@@ -8,11 +9,13 @@ import { Desk } from "./desk.tsx";
 import type { FetchEntries } from "./ledger-entries.ts";
 import { Login } from "./login.tsx";
 import "./console.css";
+import "../economy/economy.css";
 
 export interface Hub {
   connect(token: string): ConsoleConnection;
   entriesOf(token: string): FetchEntries;
   casesOf(token: string): CaseCalls;
+  callsOf(token: string): HubCalls;
 }
 
 export interface AppProps {
@@ -66,6 +69,7 @@ function Session({ token, hub, onAccepted, onRefused }: SessionProps) {
       connection={connection}
       fetchEntries={hub.entriesOf(token)}
       caseCalls={hub.casesOf(token)}
+      calls={hub.callsOf(token)}
       onAccepted={() => onAccepted(token)}
       onRefused={onRefused}
     />
@@ -76,11 +80,12 @@ interface ConnectedProps {
   connection: ConsoleConnection;
   fetchEntries: FetchEntries;
   caseCalls: CaseCalls;
+  calls: HubCalls;
   onAccepted(): void;
   onRefused(problem: string): void;
 }
 
-function Connected({ connection, fetchEntries, caseCalls, onAccepted, onRefused }: ConnectedProps) {
+function Connected({ connection, fetchEntries, caseCalls, calls, onAccepted, onRefused }: ConnectedProps) {
   const state = useSyncExternalStore(connection.subscribe, connection.state);
   const { phase } = state;
   useEffect(() => {
@@ -92,7 +97,7 @@ function Connected({ connection, fetchEntries, caseCalls, onAccepted, onRefused 
   }, [phase]);
   if (state.phase === "live" || state.phase === "lost") {
     const lost = state.phase === "lost" ? state.problem : null;
-    return <Desk feed={state.feed} lost={lost} fetchEntries={fetchEntries} caseCalls={caseCalls} />;
+    return <Desk feed={state.feed} lost={lost} fetchEntries={fetchEntries} caseCalls={caseCalls} calls={calls} />;
   }
   return <Waiting state={state} />;
 }

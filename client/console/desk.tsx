@@ -1,19 +1,23 @@
 import { QueryClientProvider } from "@tanstack/react-query";
 import { useSyncExternalStore } from "react";
+import type { HubCalls } from "../economy/hub-calls.ts";
 import { Badge } from "../ui/badge.tsx";
 import { Brand } from "../ui/logo.tsx";
 import { countText, durationText } from "../ui/quantity-text.ts";
 import type { CaseCalls } from "./case-calls.ts";
 import { CasesView } from "./cases-view.tsx";
+import { DomainsView } from "./domains-view.tsx";
 import type { Feed } from "./feed.ts";
+import { GovernanceView } from "./governance-view.tsx";
 import type { FetchEntries } from "./ledger-entries.ts";
 import { LedgerView } from "./ledger-view.tsx";
+import { MarketView } from "./market-view.tsx";
 import { MinersView } from "./miners-view.tsx";
 import { Overview } from "./overview.tsx";
 import { queries } from "./queries.ts";
 import { TasksView } from "./tasks-view.tsx";
 
-const places = ["overview", "miners", "tasks", "cases", "ledger"] as const;
+const places = ["overview", "miners", "tasks", "cases", "ledger", "domains", "market", "governance"] as const;
 type Place = (typeof places)[number];
 const titles: Record<Place, string> = {
   overview: "Overview",
@@ -21,11 +25,20 @@ const titles: Record<Place, string> = {
   tasks: "Tasks",
   cases: "Cases",
   ledger: "Ledger",
+  domains: "Domains",
+  market: "Market",
+  governance: "Governance",
 };
 
 /** The console at work: one view at a time, chosen by the address's fragment. `lost` says why the data stands still. */
-export function Desk(props: { feed: Feed; lost: string | null; fetchEntries: FetchEntries; caseCalls: CaseCalls }) {
-  const { feed, lost, fetchEntries, caseCalls } = props;
+export function Desk(props: {
+  feed: Feed;
+  lost: string | null;
+  fetchEntries: FetchEntries;
+  caseCalls: CaseCalls;
+  calls: HubCalls;
+}) {
+  const { feed, lost, fetchEntries, caseCalls, calls } = props;
   const place = usePlace();
   const counts: Partial<Record<Place, number>> = { miners: feed.minersBySession.size, tasks: feed.tasksById.size };
   return (
@@ -66,6 +79,9 @@ export function Desk(props: { feed: Feed; lost: string | null; fetchEntries: Fet
         {place === "tasks" ? <TasksView feed={feed} /> : null}
         {place === "cases" ? <CasesView openCases={feed.openCases} calls={caseCalls} /> : null}
         {place === "ledger" ? <LedgerView ledger={feed.ledger} fetchEntries={fetchEntries} /> : null}
+        {place === "domains" ? <DomainsView calls={calls} /> : null}
+        {place === "market" ? <MarketView calls={calls} /> : null}
+        {place === "governance" ? <GovernanceView calls={calls} /> : null}
       </main>
     </QueryClientProvider>
   );

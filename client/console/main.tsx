@@ -1,5 +1,6 @@
 import "../miner/zod-jitless.ts";
 import { createRoot } from "react-dom/client";
+import { hubCallsOf } from "../economy/hub-calls.ts";
 import { App } from "./app.tsx";
 import { caseCallsOf } from "./case-calls.ts";
 import { connectConsole } from "./connection.ts";
@@ -9,7 +10,7 @@ import { forgetToken, keepToken, takeToken } from "./operator-token.ts";
 createRoot(document.getElementById("root") as HTMLElement).render(
   <App
     firstToken={takeToken()}
-    hub={{ connect: connectConsole, entriesOf, casesOf: caseCallsOf }}
+    hub={{ connect: connectConsole, entriesOf, casesOf: caseCallsOf, callsOf: hubCallsOf }}
     onAccepted={keepToken}
     onRefused={forgetToken}
   />,

@@ -5,7 +5,11 @@ import { encodings, isCompressible, isFresh, suffixes } from "./precompress.ts";
 import { sendFile } from "./send-file.ts";
 
 /** As vite.config.ts lays the build out. */
-const pages: Record<string, string> = { "/": "/contribute/index.html", "/console": "/console/index.html" };
+const pages: Record<string, string> = {
+  "/": "/contribute/index.html",
+  "/console": "/console/index.html",
+  "/portal": "/portal/index.html",
+};
 const hashed = /^\/(assets|ort)\//;
 const notBuilt = "The pages are not built yet: npm run build makes them.\n";
 

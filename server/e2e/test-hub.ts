@@ -7,6 +7,7 @@ import { drawDigit } from "../../models/digits/draw.ts";
 import { seededRng } from "../../shared/random.ts";
 import { assert } from "../../shared/result.ts";
 import { type Tensor, tensorOf } from "../../shared/tensor.ts";
+import type { Clock } from "../../shared/time.ts";
 import { ensureClient, root } from "../cli/ensure.mjs";
 import { readDigitImages } from "../cli/idx.ts";
 import { loadConfig } from "../config.ts";
@@ -21,7 +22,7 @@ export interface TestHub {
 }
 
 export async function startTestHub(
-  options: { referenceServes?: boolean; port?: number; dataDir?: string } = {},
+  options: { referenceServes?: boolean; port?: number; dataDir?: string; clock?: Clock } = {},
 ): Promise<TestHub> {
   await ensureClient();
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "tabgrid-e2e-")));
@@ -34,6 +35,7 @@ export async function startTestHub(
     version: "test",
     clientDir: join(root, "dist/client"),
     referenceServes: options.referenceServes ?? true,
+    ...(options.clock && { clock: options.clock }),
     fatal: (error) => faults.push(error),
   });
   const close = async () => {

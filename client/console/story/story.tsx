@@ -4,6 +4,7 @@ import type { ConsoleState } from "../connection.ts";
 import { applyDelta, type Feed, openFeed } from "../feed.ts";
 import { type Manner, storyCases } from "./story-cases.ts";
 import { storySnapshot } from "./story-data.ts";
+import { storyEconomy } from "./story-economy.ts";
 
 /** Renders the console in the state named by `?state=`; the fragment chooses the view, as in the product. */
 const now = Date.now();
@@ -59,6 +60,7 @@ createRoot(document.getElementById("root") as HTMLElement).render(
     hub={{
       connect: () => ({ state: () => state, subscribe: () => () => {}, close: () => {} }),
       casesOf: () => cases,
+      callsOf: () => storyEconomy(now),
       entriesOf: () => async (account, after) => {
         if (account.startsWith("burn")) throw new Error("The hub answered 500.");
         if (account.startsWith("pool")) return { data: [], has_more: false };

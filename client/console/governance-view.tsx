@@ -1,0 +1,63 @@
+import { Button } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { type RoundReply, roundSchema, roundsSchema } from "../../shared/economy-api.ts";
+import type { HubCalls } from "../economy/hub-calls.ts";
+import { ParametersCard, Proposals } from "../economy/proposals.tsx";
+import { unitText } from "../economy/units.ts";
+import { useCommand } from "../economy/use-command.ts";
+import { Card } from "../ui/card.tsx";
+import { EmptyState } from "../ui/empty-state.tsx";
+import { QueryState } from "./query-state.tsx";
+
+/** Votes, and the milestones that a person has to have seen. */
+export function GovernanceView({ calls }: { calls: HubCalls }) {
+  return (
+    <>
+      <Proposals calls={calls} votes={false} />
+      <Milestones calls={calls} />
+      <ParametersCard calls={calls} />
+    </>
+  );
+}
+
+function Milestones({ calls }: { calls: HubCalls }) {
+  const rounds = useQuery({
+    queryKey: ["rounds", "building"],
+    queryFn: ({ signal }) => calls.get(roundsSchema, "/rounds?state=building&limit=100", signal),
+  });
+  const rows = rounds.data?.data ?? [];
+  return (
+    <Card title="Milestones to look at">
+      <QueryState what="rounds" query={rounds} />
+      {rounds.isSuccess && rows.length === 0 ? <EmptyState title="No round is building" /> : null}
+      {rows.map((round) => (
+        <Building key={round.round} round={round} calls={calls} />
+      ))}
+    </Card>
+  );
+}
+
+function Building({ round, calls }: { round: RoundReply; calls: HubCalls }) {
+  const path = `/rounds/${round.round}/milestones`;
+  const release = useCommand((_: null, once) => calls.send(roundSchema, "POST", path, {}, once));
+  const next = round.milestones.find(({ released }) => !released);
+  return (
+    <article className="item" aria-label={round.title} data-testid="building">
+      <header>
+        <h3 className="panel-title">{round.title}</h3>
+        <span className="mono small">{round.model}</span>
+      </header>
+      <p className="small">
+        {unitText(round.escrow)} of {unitText(round.raised)} USDC in escrow. Next: {next?.name ?? "none"}.
+      </p>
+      <Button size="xs" loading={release.isPending} onClick={() => release.mutate(null)}>
+        I saw that “{next?.name}” is reached: release it
+      </Button>
+      {release.isError ? (
+        <p className="callout" data-tone="bad" role="alert">
+          {release.error.message}
+        </p>
+      ) : null}
+    </article>
+  );
+}

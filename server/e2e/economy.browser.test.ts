@@ -1,0 +1,203 @@
+import { AxePuppeteer } from "@axe-core/puppeteer";
+import type { Browser, Page } from "puppeteer";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { customerSchema, domainSchema, selfSchema } from "../../shared/economy-api.ts";
+import { launchChromium } from "./tabs.ts";
+import { startTestHub, type TestHub } from "./test-hub.ts";
+
+/** People and the economy, in real pages on a real hub whose clock the test moves. */
+const DAY = 86_400_000;
+const UNIT = 1_000_000_000n;
+let test: TestHub;
+let browser: Browser;
+let ahead = 0;
+
+beforeAll(async () => {
+  test = await startTestHub({ referenceServes: false, clock: { now: () => Date.now() + ahead } });
+  browser = await launchChromium();
+});
+afterAll(async () => {
+  await browser?.close();
+  await test?.close();
+});
+
+async function api(method: string, path: string, token: string, body?: unknown) {
+  const response = await fetch(`${test.hub.url}/api/v1${path}`, {
+    method,
+    headers: { authorization: `Bearer ${token}` },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  const answer = await response.json();
+  expect(response.status, JSON.stringify(answer)).toBeLessThan(300);
+  return answer;
+}
+const operator = () => test.hub.adminToken.value;
+
+/** A customer with 100 USDC and 100 DN, signed in to the portal in a browser of its own. */
+async function signedIn(name: string) {
+  const { customer, key } = customerSchema.parse(await api("POST", "/customers", operator(), { name }));
+  await api("POST", `/customers/${customer}/grants`, operator(), {
+    usdc: String(100n * UNIT),
+    dn: String(100n * UNIT),
+  });
+  const page = await (await browser.createBrowserContext()).newPage();
+  await page.setViewport({ width: 1280, height: 900 });
+  await page.goto(`${test.hub.url}/portal`);
+  await page.waitForSelector('[data-testid="key"]');
+  await page.type('[data-testid="key"]', key);
+  await page.keyboard.press("Enter");
+  await page.waitForSelector('[data-testid="balances"]');
+  return { customer, key, page };
+}
+
+const shows = (page: Page, what: RegExp) =>
+  expect.poll(() => page.evaluate(() => document.body.innerText), { timeout: 20_000 }).toMatch(what);
+const view = async (page: Page, name: string) => {
+  await page.click(`nav a[href="#${name}"]`);
+  await page.waitForFunction((place) => location.hash === `#${place}`, {}, name);
+};
+const inForm = (form: string, label: string) => `form[aria-label="${form}"] ::-p-aria([name="${label}"])`;
+async function fill(page: Page, form: string, label: string, text: string) {
+  const field = await page.waitForSelector(inForm(form, label));
+  await field?.click({ count: 3 });
+  await field?.type(text);
+}
+const submit = (page: Page, form: string) => page.click(`form[aria-label="${form}"] button[type="submit"]`);
+const click = async (page: Page, text: string) => {
+  const button = await page.waitForSelector(`::-p-xpath(//button[contains(., "${text}")])`);
+  await button?.click();
+};
+
+async function accessible(page: Page) {
+  const { violations } = await new AxePuppeteer(page).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]).analyze();
+  expect(violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html}`))).toEqual([]);
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  expect(overflow, "the page scrolls sideways").toBeLessThanOrEqual(0);
+}
+
+async function openConsole(place: string): Promise<Page> {
+  const page = await browser.newPage();
+  await page.setViewport({ width: 1280, height: 900 });
+  await page.goto(`${test.hub.url}/console#${place}&token=${operator()}`);
+  await page.waitForSelector("nav");
+  return page;
+}
+
+it("a creator opens a round, backers meet it, a milestone is released and shares change hands", {
+  timeout: 240_000,
+}, async () => {
+  const [vic, dora] = [await signedIn("Vic"), await signedIn("Dora")];
+  await api("POST", "/creators", operator(), { name: "Tabgrid", customer: vic.customer });
+
+  await view(vic.page, "create");
+  await fill(vic.page, "Open a round", "Title", "Digits 2");
+  await fill(vic.page, "Open a round", "Target, USDC", "40");
+  await fill(vic.page, "Open a round", "Terms that a backer agrees to", "a share of the royalty, nothing else");
+  await submit(vic.page, "Open a round");
+  await shows(vic.page, /The round is open\./);
+  await accessible(vic.page);
+
+  await view(dora.page, "back");
+  await shows(dora.page, /Digits 2/);
+  await fill(dora.page, "Back Digits 2", "Amount, USDC", "x");
+  await shows(dora.page, /“x” is no amount\./);
+  await fill(dora.page, "Back Digits 2", "Amount, USDC", "55.5");
+  await submit(dora.page, "Back Digits 2");
+  await shows(dora.page, /40 of 40 USDC from 1 backer; 40 in escrow/);
+  expect(selfSchema.parse(await api("GET", "/self", dora.key)).usdc).toBe(String(60n * UNIT));
+  await dora.page.setViewport({ width: 360, height: 800 });
+  await accessible(dora.page);
+  await dora.page.setViewport({ width: 1280, height: 900 });
+
+  const office = await openConsole("governance");
+  await office.waitForSelector('[data-testid="building"]');
+  await accessible(office);
+  await click(office, "is reached");
+  await shows(office, /20 of 40 USDC in escrow/);
+
+  await fill(dora.page, "Give shares of Digits 2", "Shares", "15");
+  await fill(dora.page, "Give shares of Digits 2", "To customer", vic.customer);
+  await submit(dora.page, "Give shares of Digits 2");
+  await shows(dora.page, /You hold 25 of 40 shares/);
+
+  await view(vic.page, "balances");
+  await view(vic.page, "create");
+  await shows(vic.page, /20 USDC and 0 DN/);
+  await click(vic.page, "Collect");
+  await expect
+    .poll(async () => selfSchema.parse(await api("GET", "/self", vic.key)).usdc, { timeout: 10_000 })
+    .toBe(String(120n * UNIT));
+  expect(await test.hub.store.imbalance()).toEqual({ USDC: 0n, DN: 0n });
+  expect(test.faults).toEqual([]);
+});
+
+it("a staker stakes, proposes and votes; after its time lock the proposal takes effect", {
+  timeout: 240_000,
+}, async () => {
+  const ann = await signedIn("Ann");
+  await view(ann.page, "stake");
+  await fill(ann.page, "Stake", "Amount, DN", "60");
+  await submit(ann.page, "Stake");
+  await ann.page.waitForSelector('[data-testid="position"]');
+  await shows(ann.page, /60 DN/);
+  await accessible(ann.page);
+
+  await view(ann.page, "votes");
+  await ann.page.waitForSelector('form[aria-label="Propose a change"]');
+  await ann.page.select('form[aria-label="Propose a change"] select', "processor");
+  await fill(ann.page, "Propose a change", "Title", "Lower fees");
+  await fill(ann.page, "Propose a change", "New value", "200");
+  await submit(ann.page, "Propose a change");
+  await ann.page.waitForSelector('[data-testid="proposal"]');
+  await click(ann.page, "Vote for");
+  await shows(ann.page, /You voted for it\./);
+  await click(ann.page, "Count");
+  await shows(ann.page, /the vote is open/);
+  await accessible(ann.page);
+  await ann.page.setViewport({ width: 360, height: 800 });
+  await accessible(ann.page);
+
+  ahead += 3 * DAY;
+  await click(ann.page, "Count");
+  await shows(ann.page, /Locked until/);
+  ahead += 2 * DAY;
+  await click(ann.page, "Execute");
+  await shows(ann.page, /executed/);
+  const commons = domainSchema.parse(await api("GET", "/domains/commons", operator()));
+  expect(commons.settings?.processor).toBe(300);
+  expect(commons.planned.at(-1)?.settings.processor).toBe(200);
+});
+
+it("the console's split editor shows who gets what, and refuses 101 %", { timeout: 240_000 }, async () => {
+  const page = await openConsole("domains");
+  const form = "Settings of The commons";
+  await page.waitForSelector("details summary");
+  await page.click("details summary");
+  await page.waitForSelector('[data-testid="revenue-split"]');
+  const planned = async () => domainSchema.parse(await api("GET", "/domains/commons", operator())).planned.length;
+  const before = await planned();
+  await fill(page, form, "Verification pool (v), %", "9");
+  const sum = () => page.$eval('[data-testid="revenue-split"] .split-sum', (one) => one.textContent ?? "");
+  expect(await sum()).toMatch(/Sum: 101 %.*1 % too much/);
+  await submit(page, form);
+  await shows(page, /The parts sum to 101 %, not to 100 %/);
+  expect(await planned()).toBe(before);
+  await accessible(page);
+  const miners = await page.$eval('[data-testid="revenue-split"] .split-part:last-of-type input', (one) => one.value);
+  await fill(page, form, "Miners, %", String(Number(miners) - 1));
+  expect(await sum()).toMatch(/Sum: 100 % – the whole/);
+  expect(await page.$eval('[data-testid="revenue-split"]', (one) => one.textContent)).toContain("0.0900 USDC");
+  await submit(page, form);
+  await shows(page, /A change by foundation takes effect in epoch/);
+  await page.setViewport({ width: 360, height: 800 });
+  await accessible(page);
+
+  await page.setViewport({ width: 1280, height: 900 });
+  await view(page, "market");
+  await fill(page, "Seed the market", "Test USDC", "50000");
+  await fill(page, "Seed the market", "DN of the treasury", "1000000");
+  await submit(page, "Seed the market");
+  await shows(page, /0\.05 USDC for one DN/);
+  await accessible(page);
+  expect(test.faults).toEqual([]);
+});
