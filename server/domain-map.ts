@@ -12,6 +12,8 @@ export const COMMONS = "commons";
 export class DomainMap {
   readonly #timelines = new Map<string, DomainTimeline>([[COMMONS, [{ from: 0, settings: commonsSettings }]]]);
   readonly #published = new Map<ModelKey, string>();
+  /** Models whose miners' pay open pledges raise. */
+  readonly wanted = new Set<ModelKey>();
   /** The running one. */
   epoch = 0;
 

@@ -1,10 +1,11 @@
-import type { AccountId, CaseId, OwnerId, TaskId } from "../shared/ids.ts";
+import type { AccountId, CaseId, ModelKey, OwnerId, TaskId } from "../shared/ids.ts";
 import type { Nano } from "../shared/money.ts";
 import { assert, ok } from "../shared/result.ts";
 import type { Millis } from "../shared/time.ts";
 import { slashCollateral } from "./case-collateral.ts";
 import type { Case, HubEffect, StandingNote } from "./core/events.ts";
 import { type Ground, groundKey } from "./core/trust.ts";
+import { raisePay, takeBonusBack } from "./demand.ts";
 import { COMMONS, type DomainMap } from "./domain-map.ts";
 import { accounts, heldPayOwner } from "./economy/accounts.ts";
 import { postCase } from "./economy/case-postings.ts";
@@ -59,6 +60,8 @@ export interface Past {
   settlements: Map<TaskId, Transfer>;
   /** What is still held for a task, by owner. */
   held: Map<TaskId, Map<OwnerId, Nano>>;
+  /** What pledges added to a settlement. */
+  bonuses: Map<TaskId, Transfer>;
   cases: Map<CaseId, CaseRecord>;
   /** What an approved closing has still to take from accounts. */
   reserved: Map<AccountId, Nano>;
@@ -74,6 +77,7 @@ export async function gather(effects: readonly HubEffect[], store: Store): Promi
     tasks: new Map(),
     settlements: new Map(),
     held: new Map(),
+    bonuses: new Map(),
     cases: new Map(),
     reserved,
   };
@@ -82,7 +86,9 @@ export async function gather(effects: readonly HubEffect[], store: Store): Promi
       const { task } = effect.fact;
       const record = await store.task(task);
       if (record) past.tasks.set(task, record);
-      past.settlements.set(task, await settlementOf(store, task));
+      const { settlement, bonus } = await postingsOf(store, task);
+      past.settlements.set(task, settlement);
+      if (bonus) past.bonuses.set(task, bonus);
       past.held.set(task, await store.settlement.heldFor(task));
     } else if (effect.kind === "case-closed" || effect.kind === "case-withdrawn") {
       const id = effect.kind === "case-closed" ? effect.decision.case : effect.case;
@@ -98,15 +104,17 @@ export async function gather(effects: readonly HubEffect[], store: Store): Promi
   return past;
 }
 
+export const nothingRevised = (): Revision => ({
+  transfers: [],
+  tasks: [],
+  audit: [],
+  cases: [],
+  held: [],
+  parties: [],
+});
+
 export async function revise(past: Past, { books, domains, pools, exhibits }: RevisionParts): Promise<Revision> {
-  const revision: Revision = {
-    transfers: [],
-    tasks: [],
-    audit: [],
-    cases: [],
-    held: [],
-    parties: [],
-  };
+  const revision = nothingRevised();
   const close = (id: CaseId, change: Partial<CaseRecord>) => {
     const found = revision.cases.findLast((one) => one.case === id) ?? past.cases.get(id);
     if (found) revision.cases.push({ ...found, ...change });
@@ -140,6 +148,13 @@ export async function revise(past: Past, { books, domains, pools, exhibits }: Re
       for (const account of [accounts.domain(domain), accounts.foundation]) await load(account);
       const { transfer, claim } = overturn(fact, settlement, balanceOf, domain, past.held.get(fact.task));
       post(transfer);
+      const bonus = past.bonuses.get(fact.task);
+      if (bonus && record) {
+        const held = past.held.get(fact.task) ?? new Map();
+        const back = await takeBonusBack(record.model, bonus, settlement, held, fact.at, books);
+        post(back.transfer);
+        revision.parties.push(...back.parties);
+      }
       revision.held.push({ kind: "overturned", task: fact.task }, { kind: "refuted", owner: fact.owner, at: fact.at });
       if (record) {
         const timeline = [...record.timeline, { at: fact.at, what: `overturned: ${fact.reason}` }];
@@ -189,16 +204,20 @@ export async function revise(past: Past, { books, domains, pools, exhibits }: Re
   return revision;
 }
 
-/** Writes a batch and what it looks back at, in one transaction that reads the books as they are. */
+/**
+ * Writes a batch with what pledges add to it and what it looks back at, in one transaction that reads the books as they are.
+ * Returns the transfers that came to the batch's own.
+ */
 export async function commitRevision(
   store: Store,
-  batch: Batch,
+  settled: Batch,
   at: Millis,
+  wanted: ReadonlySet<ModelKey>,
   decide: (books: Books) => Promise<Revision>,
-): Promise<{ reply: Revision }> {
-  const written = await store.parties.act<Revision>({ key: null, inputHash: "", at }, async (books) => {
-    const reply = await decide(books);
-    const { transfers, tasks, audit, cases, held, parties } = reply;
+): Promise<Transfer[]> {
+  const written = await store.parties.act<Transfer[]>({ key: null, inputHash: "", at }, async (books) => {
+    const { batch, bonuses } = await raisePay(settled, wanted, books);
+    const { transfers, tasks, audit, cases, held, parties } = await decide(books);
     return ok({
       ...batch,
       tasks: [...(batch.tasks ?? []), ...tasks],
@@ -206,12 +225,12 @@ export async function commitRevision(
       held: [...(batch.held ?? []), ...held],
       audit,
       cases,
-      parties,
-      reply,
+      parties: [...(batch.parties ?? []), ...parties],
+      reply: [...bonuses, ...transfers],
     });
   });
   assert(written.ok, "a revision is refused by nobody");
-  return written.value;
+  return written.value.reply;
 }
 
 /** The domain of the first answer that the case is about: its pool gains and pays. */
@@ -252,10 +271,13 @@ function lineOf(note: StandingNote): HistoryLine {
   return { ...line, model: mismatch.model, distance: mismatch.distance };
 }
 
-async function settlementOf(store: Store, task: TaskId): Promise<Transfer> {
-  const id = `settle:${task}`;
+async function postingsOf(store: Store, task: TaskId): Promise<{ settlement: Transfer; bonus: Transfer | null }> {
   const { data } = await store.entries({ task }, { limit: 100, after: null });
-  const found = data.find(({ transfer }) => transfer === id);
-  assert(found, `${task} is overturned, but was never settled`);
-  return { id, kind: "settle", at: found.at, task, legs: found.legs };
+  const posted = (kind: "settle" | "bonus"): Transfer | null => {
+    const found = data.find(({ transfer }) => transfer === `${kind}:${task}`);
+    return found ? { id: found.transfer, kind, at: found.at, task, legs: found.legs } : null;
+  };
+  const settlement = posted("settle");
+  assert(settlement, `${task} is overturned, but was never settled`);
+  return { settlement, bonus: posted("bonus") };
 }

@@ -12,6 +12,7 @@ import { step } from "./core/hub.ts";
 import type { HubState } from "./core/state.ts";
 import type { TaskState } from "./core/task.ts";
 import { WORDS_PER_PAYMENT } from "./core/witness.ts";
+import { raises } from "./demand.ts";
 import type { DomainMap } from "./domain-map.ts";
 import { heldPayOwner } from "./economy/accounts.ts";
 import { expireHold, voidHold } from "./economy/holds.ts";
@@ -21,7 +22,7 @@ import { Exhibits } from "./exhibits.ts";
 import { type LiveTask, recordOf } from "./live-task.ts";
 import { revisedLeaves } from "./receipt-revisions.ts";
 import type { Progress, Question } from "./reference/desk.ts";
-import { commitRevision, gather, revise } from "./revisions.ts";
+import { commitRevision, gather, nothingRevised, revise } from "./revisions.ts";
 import { Settling } from "./settling.ts";
 import type { MinerEffect } from "./sockets/miners.ts";
 import type { AttestationRecord } from "./store/attestation-records.ts";
@@ -243,12 +244,13 @@ export class Runtime {
     const webhookEvents = change.revised.map(revisedEvent);
     const batch = leaves.length > 0 ? { ...plain, receipts: receipts(), webhookEvents } : plain;
     const past = await gather(effects, store);
-    if (past) {
-      const { reply: revision } = await commitRevision(store, batch ?? {}, change.at, (books) =>
-        revise(past, { books, domains, pools: this.#settling.pools, exhibits: this.#exhibits }),
+    if (past || raises(batch, domains.wanted)) {
+      const parts = { domains, pools: this.#settling.pools, exhibits: this.#exhibits };
+      const more = await commitRevision(store, batch ?? {}, change.at, domains.wanted, async (books) =>
+        past ? revise(past, { ...parts, books }) : nothingRevised(),
       );
-      this.#settling.follow(revision.transfers);
-      change.transfers = [...change.transfers, ...revision.transfers];
+      this.#settling.follow(more);
+      change.transfers = [...change.transfers, ...more];
     } else if (batch) await store.commit(batch);
     this.#reportFunds(change.transfers);
     this.#send(effects);

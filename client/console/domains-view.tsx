@@ -36,7 +36,8 @@ export function DomainsView({ calls }: { calls: HubCalls }) {
 
 function Domain({ domain, epoch, calls }: { domain: DomainReply; epoch: DomainsReply["epoch"]; calls: HubCalls }) {
   const [isOpen, setOpen] = useState(false);
-  const settings = domain.planned.at(-1)?.settings ?? domain.settings;
+  // What would hold in the next epoch if nobody changed it.
+  const settings = domain.planned.find(({ from }) => from === epoch + 1)?.settings ?? domain.settings;
   const aside = domain.owner === null ? "run by the operator" : `owned by ${domain.owner}`;
   return (
     <Card title={domain.title} aside={<span className="mono">{domain.domain}</span>}>

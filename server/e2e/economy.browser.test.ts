@@ -59,7 +59,10 @@ const view = async (page: Page, name: string) => {
 const inForm = (form: string, label: string) => `form[aria-label="${form}"] ::-p-aria([name="${label}"])`;
 async function fill(page: Page, form: string, label: string, text: string) {
   const field = await page.waitForSelector(inForm(form, label));
-  await field?.click({ count: 3 });
+  await field?.focus();
+  await page.keyboard.down("Control");
+  await page.keyboard.press("a");
+  await page.keyboard.up("Control");
   await field?.type(text);
 }
 const submit = (page: Page, form: string) => page.click(`form[aria-label="${form}"] button[type="submit"]`);
@@ -87,7 +90,7 @@ it("a creator opens a round, backers meet it, a milestone is released and shares
   timeout: 240_000,
 }, async () => {
   const [vic, dora] = [await signedIn("Vic"), await signedIn("Dora")];
-  await api("POST", "/creators", operator(), { name: "Tabgrid", customer: vic.customer });
+  await api("POST", "/creators", operator(), { name: "Tabgrid contributors", customer: vic.customer });
 
   await view(vic.page, "create");
   await fill(vic.page, "Open a round", "Title", "Digits 2");

@@ -103,6 +103,9 @@ export class Desk {
     } else if (record.kind === "version" && record.state === "minted") {
       const { model, domain } = record.body as PartyBodies["version"];
       this.domains.publish(model, domain);
+    } else if (record.kind === "pledge" && record.state === "open") {
+      // Forgetting it again would ask for all pledges of the model; one look at the books more costs little.
+      this.domains.wanted.add((record.body as PartyBodies["pledge"]).model);
     }
   }
 

@@ -74,17 +74,20 @@ export class DomainDesk {
         return forbidden("only its owner changes a domain", "domain", book.owner ?? "the operator", actorOf(caller));
       }
       const now = settingsAt(book.timeline, from);
-      const voted = now && whatOnlyVotesChange(now, settings);
-      if (voted) return voted;
-      const changed = await withChange(
-        books,
-        book,
-        settings,
-        from,
-        this.#desk.domains.epoch,
-        actorOf(caller),
-        this.#desk.now(),
-      );
+      const refused = now && whatOnlyVotesChange(now, settings);
+      if (refused) return refused;
+      const { epoch } = this.#desk.domains;
+      const by = actorOf(caller);
+      let changed = await withChange(books, book, settings, from, epoch, by, this.#desk.now());
+      // Votes for later epochs stand, whatever the owner plans.
+      let voted = votedOf(settings);
+      for (const one of book.timeline) {
+        if (!changed.ok || one.from <= from || same(votedOf(one.settings), voted)) continue;
+        voted = votedOf(one.settings);
+        const { listed, ...shares } = voted;
+        const kept = { ...settings, listed, revenue: { ...settings.revenue, ...shares } };
+        changed = await withChange(books, changed.value, kept, one.from, epoch, one.by, one.at);
+      }
       if (!changed.ok) return changed;
       return ok({ reply: changed.value, subject: domain, records: [domainRecord(changed.value)] });
     });
@@ -149,16 +152,21 @@ export class DomainDesk {
 }
 
 /** y, d and `listed` change by a governance vote alone. */
+const votedOf = ({ revenue, listed }: DomainSettings) => {
+  return { processor: revenue.processor, variableBurn: revenue.variableBurn, listed };
+};
+type Voted = ReturnType<typeof votedOf>;
+const votedFields = { processor: "revenue.processor", variableBurn: "revenue.variableBurn", listed: "listed" } as const;
+const changedVote = (before: Voted, after: Voted) =>
+  (Object.keys(votedFields) as (keyof Voted)[]).find((name) => before[name] !== after[name]);
+const same = (one: Voted, other: Voted): boolean => changedVote(one, other) === undefined;
+
 function whatOnlyVotesChange(now: DomainSettings, wanted: DomainSettings) {
-  const fields: [string, unknown, unknown][] = [
-    ["revenue.processor", now.revenue.processor, wanted.revenue.processor],
-    ["revenue.variableBurn", now.revenue.variableBurn, wanted.revenue.variableBurn],
-    ["listed", now.listed, wanted.listed],
-  ];
-  const changed = fields.find(([, before, after]) => before !== after);
-  if (!changed) return null;
-  const [field, before, after] = changed;
-  return forbidden(`${field} changes by a governance vote alone`, field, String(before), String(after));
+  const [before, after] = [votedOf(now), votedOf(wanted)];
+  const name = changedVote(before, after);
+  if (name === undefined) return null;
+  const field = votedFields[name];
+  return forbidden(`${field} changes by a governance vote alone`, field, String(before[name]), String(after[name]));
 }
 
 /** The book with settings that hold from a later epoch on. */

@@ -54,7 +54,8 @@ export async function openEconomyDesk(
   }
   const parties = first.map((one) => ({ ...one, at, by: FOUNDATION }));
   await store.commit({ parties, transfers: [genesis(at)] });
-  for (const record of [...(await desk.all("domain")), ...(await desk.all("version"))]) desk.learn(record);
+  const pledges = await desk.all("pledge", { state: "open" });
+  for (const record of [...(await desk.all("domain")), ...(await desk.all("version")), ...pledges]) desk.learn(record);
   return {
     domains: new DomainDesk(desk),
     miners: new MinerDesk(desk),

@@ -60,11 +60,17 @@ export function withdraw(of: Pledge, at: Millis): Result<{ pledge: Pledge; trans
   return ok({ pledge: { ...of, left: 0n, withdrawn: true }, transfer });
 }
 
+/** What a settlement paid, and when. */
+interface Paid {
+  pay: readonly Pick<Settlement["pay"][number], "owner" | "amount">[];
+  transfer: Pick<Transfer, "task" | "at">;
+}
+
 /** Raises the pay of a settled task; pledges of the model are used in their order. */
 export function payBonus(
   board: readonly Pledge[],
   model: ModelKey,
-  { pay, transfer: settlement }: Settlement,
+  { pay, transfer: settlement }: Paid,
 ): { board: Pledge[]; transfer: Transfer | null } {
   const gains = new Map<AccountId, Nano>();
   const gain = (account: AccountId, amount: Nano) => gains.set(account, (gains.get(account) ?? 0n) + amount);
