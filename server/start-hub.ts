@@ -8,7 +8,7 @@ import type { Logger } from "pino";
 import { Server } from "socket.io";
 import * as msgpack from "socket.io-msgpack-parser";
 import type { ConsoleToHub, HubToConsole } from "../shared/console-protocol.ts";
-import type { OwnerId } from "../shared/ids.ts";
+import type { ModelKey, OwnerId } from "../shared/ids.ts";
 import { limits } from "../shared/limits.ts";
 import type { HubToMiner, MinerToHub } from "../shared/protocol.ts";
 import { seededRng } from "../shared/random.ts";
@@ -29,6 +29,7 @@ import type { Transfer } from "./economy/ledger.ts";
 import { type EconomyDesk, openEconomyDesk } from "./economy-desk/economy-desk.ts";
 import { createGateway } from "./hub-gateway.ts";
 import { createImporter } from "./import/importer.ts";
+import { ProbeKeeper } from "./probes.ts";
 import { createReferenceDesk } from "./reference/desk.ts";
 import { createReferenceNode, type ReferenceNode } from "./reference/node.ts";
 import { createRegistry } from "./registry.ts";
@@ -236,6 +237,16 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
   const seedKey = hubKey.sign(new TextEncoder().encode("tabgrid/seeds/1\n"));
   const gateway = createGateway({ ...gatewayParts, settlement, sockets, hubKey: hubKeyText, seedKey });
   for (const model of models) gateway.publish(model);
+  const probes = new ProbeKeeper({
+    state,
+    store,
+    clock,
+    ask: (model, inputs) => askReference({ model, mode: "run", inputs }, { piece: () => {}, isWanted: () => true }),
+    report: (event) => runtime.report(event),
+    warn,
+  });
+  await probes.load(models.map(({ manifest }) => `${manifest.id}@${manifest.version}` as ModelKey));
+  probes.start(options.fatal);
   for (const ground of await quarantinedGrounds(store)) {
     runtime.report({ kind: "class.ruled", at: clock.now(), ground, quarantined: true });
   }
@@ -282,6 +293,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
     store,
     gateway,
     parties,
+    probes,
     /** Answers what is under way, commits it, and lets go of everything. */
     async close(): Promise<void> {
       server.close();
@@ -291,6 +303,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
       consoleFeed.close();
       earnings.close();
       await settlement.maturer.close();
+      await probes.close();
       await runtime.close();
       server.closeAllConnections();
       await io.close();

@@ -75,6 +75,8 @@ export const limits = {
   disconnectGraceMs: 3_000,
   helloTimeoutMs: 10_000,
   goldenVectors: 8,
+  /** Known answers beside them that the hub renews weekly. */
+  probeVectors: 2,
   /** What a validator, a phone perhaps, is asked to load at most: one model's memory, and all of its models'. */
   validatorModelBytes: 64 * MIB,
   validatorMemoryBytes: 256 * MIB,

@@ -119,7 +119,7 @@ export const prepareSchema = z.strictObject({
   /** GET this path for the manifest, and `<files>/<path>` for each file. Same origin as the socket. */
   manifest: z.string().max(300),
   files: z.string().max(300),
-  vectors: z.array(tensors).max(limits.goldenVectors),
+  vectors: z.array(tensors).max(limits.goldenVectors + limits.probeVectors),
   /** The device's own where it is left out. `wasm`: what the GPU computes of this model is not accepted. */
   runtime: z.enum(runtimes).optional(),
 });
@@ -127,7 +127,7 @@ export type Prepare = z.infer<typeof prepareSchema>;
 
 export const preparedSchema = z.strictObject({
   model: key,
-  outputs: z.array(tensors).max(limits.goldenVectors),
+  outputs: z.array(tensors).max(limits.goldenVectors + limits.probeVectors),
   loadMs: z.number().nonnegative(),
   /** Median milliseconds of one vector after warm-up: the miner's first speed estimate. */
   runMs: z.number().nonnegative(),

@@ -25,6 +25,8 @@ interface Failure {
 export class DeviceClasses {
   #failures = new Map<string, Failure[]>();
   #quarantined = new Set<string>();
+  /** What proven devices of a class answer to the renewed probes. */
+  #renewed = new Map<string, { madeAt: Millis; digest: string }>();
 
   isQuarantined(ground: Ground): boolean {
     return this.#quarantined.has(groundKey(ground));
@@ -35,6 +37,21 @@ export class DeviceClasses {
     if (quarantined) this.#quarantined.add(key);
     else this.#quarantined.delete(key);
     this.#failures.delete(key);
+  }
+
+  /**
+   * The class of a device that showed a class's bits on the fixed vectors, `digest` being those of its renewed ones. Who
+   * answers these otherwise than the first proven device of the class did since they were renewed is of another class,
+   * until the next renewal: its fixed answers may be somebody else's.
+   */
+  renewed(ground: Ground, madeAt: Millis, digest: string, isProven: boolean): string {
+    const key = groundKey(ground);
+    const known = this.#renewed.get(key);
+    if (known?.madeAt === madeAt) {
+      return known.digest === digest ? ground.deviceClass : `${ground.deviceClass.slice(0, 8)}${digest.slice(0, 8)}`;
+    }
+    if (isProven) this.#renewed.set(key, { madeAt, digest });
+    return ground.deviceClass;
   }
 
   /** A proven owner failed a known answer. Returns the owners whose failures make it a fault of the class, or null. */

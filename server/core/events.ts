@@ -17,12 +17,13 @@ import type { TextPool } from "../../shared/text-agreement.ts";
 import type { FinishReason } from "../../shared/text-generation.ts";
 import type { Millis } from "../../shared/time.ts";
 import type { Tolerance } from "../../shared/tolerance.ts";
+import type { ProbesRenewed } from "./probes.ts";
 import type { Role } from "./queue.ts";
 import type { TaskState } from "./task.ts";
 import type { TopToken } from "./text.ts";
 import type { TextTerms } from "./text-terms.ts";
 import type { Ground } from "./trust.ts";
-import type { AttestationFact, WitnessRecord } from "./witness.ts";
+import type { AttestationFact, WitnessEvent, WitnessRecord } from "./witness.ts";
 
 /** The hub's whole vocabulary: what can happen to it, and what it can ask of the world. */
 
@@ -164,6 +165,8 @@ export type HubEvent =
       outputs: Tensor[][];
       /** SHA-256 of the canonical bytes of all vectors' outputs, hex: the device class of this session for the model. */
       digest: string;
+      /** The same of its answers to the renewed probes, which are the last vectors. */
+      renewed?: string;
       loadMs: number;
       runMs: number;
       /** What it ran on, where that is not the device's own. */
@@ -208,18 +211,8 @@ export type HubEvent =
       message: string;
     }
   | { kind: "chain.signed"; at: Millis; session: SessionId; seq: number }
-  | { kind: "witness.nonce"; at: Millis; session: SessionId; witness: string; nonce: Uint8Array }
-  /** The miner's signature, verified. */
-  | { kind: "witness.signed"; at: Millis; session: SessionId; witness: string; signature: Uint8Array }
-  /** A validator's word, verified to be its own. */
-  | {
-      kind: "witness.attested";
-      at: Millis;
-      session: SessionId;
-      witness: string;
-      present: boolean;
-      roundTripMs: number;
-    }
+  | WitnessEvent
+  | ProbesRenewed
   | { kind: "reference.done"; at: Millis; task: TaskId; outputs: Tensor[]; commitment: string; runMs: number }
   /** A piece of a text that the reference node makes: outputs of a `generate` of these tokens alone. */
   | { kind: "reference.tokens"; at: Millis; task: TaskId; outputs: Tensor[] }
@@ -382,7 +375,7 @@ export interface TaskOutcome {
 
 export type HubEffect =
   /** To the socket of a session. */
-  | { kind: "prepare"; session: SessionId; model: ModelKey; runtime?: Device["runtime"] }
+  | { kind: "prepare"; session: SessionId; model: ModelKey; runtime?: Device["runtime"]; probes?: Tensor[][] }
   | {
       kind: "assign";
       session: SessionId;

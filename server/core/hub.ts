@@ -12,6 +12,7 @@ import type { HubEffect, HubEvent } from "./events.ts";
 import { grantCanaries, startRechecks } from "./hub-made.ts";
 import { mismatchOf } from "./known-answers.ts";
 import { dropSession, earnHedge, nextWake, sweep } from "./leases.ts";
+import { probeMismatch, renewProbes } from "./probes.ts";
 import { failed, referenceDone, referenceFailed, refuse, result, signed, tokens } from "./results.ts";
 import { type MinerSession, unseen } from "./roster.ts";
 import { prepareModels, schedule, whyUnserviceable } from "./scheduler.ts";
@@ -20,7 +21,7 @@ import { freshText } from "./text.ts";
 import { followStreams } from "./text-chunks.ts";
 import { referenceTokens, stopText } from "./text-stream.ts";
 import { checkPrice } from "./text-terms.ts";
-import { freshStanding } from "./trust.ts";
+import { freshStanding, NEWCOMER_PASSES, passesOf } from "./trust.ts";
 import { tooSlowFor } from "./validators.ts";
 import { advanceWitness } from "./witness.ts";
 
@@ -56,6 +57,8 @@ function apply(step: Step, event: HubEvent): void {
     case "model.published":
       step.state.models.set(event.model.key, event.model);
       return;
+    case "probes.renewed":
+      return renewProbes(step, event);
     case "task.submitted":
       return submit(step, event);
     case "task.cancelled":
@@ -249,12 +252,18 @@ function prepared(step: Step, event: EventOf<"miner.prepared">): void {
   const model = step.state.models.get(event.model);
   const on = session?.models.get(event.model);
   if (!session || !model || on?.state !== "preparing") return;
-  const mismatch = mismatchOf(model, event.outputs);
+  const mismatch = mismatchOf(model, event.outputs) ?? probeMismatch(model, on.probes, event.outputs);
   const problem = tooSlowFor(session, event) ?? mismatch;
   on.deviceClass = deviceClassOf(event.digest);
   on.runtime = event.runtime ?? on.runtime;
-  const ground = groundOn(session, event.model);
-  const isQuarantined = step.state.classes.isQuarantined(ground);
+  let ground = groundOn(session, event.model);
+  let isQuarantined = step.state.classes.isQuarantined(ground);
+  if (on.probes && event.renewed && !problem) {
+    const isProven = passesOf(session.standing, ground) >= NEWCOMER_PASSES;
+    on.deviceClass = step.state.classes.renewed(ground, on.probes.madeAt, event.renewed, isProven);
+    ground = groundOn(session, event.model);
+    isQuarantined ||= step.state.classes.isQuarantined(ground);
+  }
   on.quarantined = problem === null && isQuarantined;
   on.state = problem || on.quarantined ? "refused" : "admitted";
   on.reason = problem?.message ?? (on.quarantined ? QUARANTINED : null);

@@ -6,6 +6,7 @@ import { nextInt, type Rng } from "../../shared/random.ts";
 import type { Millis } from "../../shared/time.ts";
 import { RecentAnswers } from "./check-policy.ts";
 import type { Standing } from "./events.ts";
+import type { ProbeSet } from "./probes.ts";
 import type { Role } from "./queue.ts";
 import type { Span } from "./text.ts";
 
@@ -29,6 +30,8 @@ export interface ModelOnMiner {
   runtime?: Device["runtime"];
   /** What its bits say it is; empty until the known answers are in. */
   deviceClass: string;
+  /** Which renewed probes it was asked. */
+  probes: ProbeSet | null;
   /** Refused because its device class is: it is given known answers only. */
   quarantined: boolean;
   /** Known answers that it shall be given as ordinary work. */
@@ -36,10 +39,15 @@ export interface ModelOnMiner {
   recent: RecentAnswers;
 }
 
-export const freshModel = (since: Millis, runtime?: Device["runtime"]): ModelOnMiner => ({
+export const freshModel = (
+  since: Millis,
+  runtime?: Device["runtime"],
+  probes: ProbeSet | null = null,
+): ModelOnMiner => ({
   state: "preparing",
   since,
   runtime,
+  probes,
   serviceMs: 0,
   reason: null,
   deviceClass: "",

@@ -235,8 +235,11 @@ function prepareNext(step: Step, session: MinerSession, wanted: readonly CoreMod
   );
   if (!next) return;
   const runtime = session.onWasm.has(next.key) ? ("wasm" as const) : undefined;
-  session.models.set(next.key, freshModel(step.now, runtime));
-  step.out.push({ kind: "prepare", session: session.id, model: next.key, ...(runtime && { runtime }) });
+  const set = step.state.probes.get(next.key) ?? null;
+  session.models.set(next.key, freshModel(step.now, runtime, set));
+  const probes = set?.vectors.map(({ inputs }) => inputs);
+  const how = { ...(runtime && { runtime }), ...(probes && { probes }) };
+  step.out.push({ kind: "prepare", session: session.id, model: next.key, ...how });
 }
 
 /** Why a new request for this model cannot be served at all, or null. */

@@ -8,6 +8,7 @@ import { type CheckPolicy, commonsChecks, MedianPrice } from "./check-policy.ts"
 import { DeviceClasses } from "./device-class.ts";
 import type { CoreModel, HubEffect, TaskSpec, VerdictBasis } from "./events.ts";
 import { type KnownAnswer, KnownAnswers } from "./known-answers.ts";
+import type { ProbeSet } from "./probes.ts";
 import { Queue, type Role } from "./queue.ts";
 import { Retained } from "./retained.ts";
 import { type Assignment, noteSlow, Roster } from "./roster.ts";
@@ -118,6 +119,8 @@ interface Unsigned {
 export class HubState {
   readonly options: HubOptions;
   readonly models = new Map<ModelKey, CoreModel>();
+  /** The newest of each model. */
+  readonly probes = new Map<ModelKey, ProbeSet>();
   readonly tasks = new Map<TaskId, OpenTask>();
   readonly assignments = new Map<AssignmentId, Assignment>();
   /** Recently closed assignments, to tell a repeated result from an unknown one. */

@@ -2,7 +2,7 @@ import type { MinerId, ModelKey, OwnerId, SessionId } from "../../shared/ids.ts"
 import { limits } from "../../shared/limits.ts";
 import { nextInt } from "../../shared/random.ts";
 import type { Millis } from "../../shared/time.ts";
-import type { HubEvent, Standing } from "./events.ts";
+import type { Standing } from "./events.ts";
 import type { MinerSession } from "./roster.ts";
 import type { Step } from "./state.ts";
 
@@ -29,6 +29,20 @@ export interface Witness {
   relayedAt: Millis | null;
   answeredAt: Millis | null;
 }
+
+export type WitnessEvent =
+  | { kind: "witness.nonce"; at: Millis; session: SessionId; witness: string; nonce: Uint8Array }
+  /** The miner's signature, verified. */
+  | { kind: "witness.signed"; at: Millis; session: SessionId; witness: string; signature: Uint8Array }
+  /** A validator's word, verified to be its own. */
+  | {
+      kind: "witness.attested";
+      at: Millis;
+      session: SessionId;
+      witness: string;
+      present: boolean;
+      roundTripMs: number;
+    };
 
 /** What the books keep of a word that stands. */
 export interface AttestationFact {
@@ -156,12 +170,9 @@ function forgetLapsed({ state: { witnesses }, now }: Step): void {
   }
 }
 
-type EventOf<Kind extends HubEvent["kind"]> = Extract<HubEvent, { kind: Kind }>;
+type EventOf<Kind extends WitnessEvent["kind"]> = Extract<WitnessEvent, { kind: Kind }>;
 
-export function advanceWitness(
-  step: Step,
-  event: EventOf<"witness.nonce" | "witness.signed" | "witness.attested">,
-): void {
+export function advanceWitness(step: Step, event: WitnessEvent): void {
   if (event.kind === "witness.nonce") relayNonce(step, event);
   else if (event.kind === "witness.signed") relayTestimony(step, event);
   else attested(step, event);

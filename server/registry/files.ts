@@ -97,7 +97,7 @@ export const toText = ({ data, ...tensor }: Tensor): TextTensor => ({
   data: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64"),
 });
 
-const fromText = ({ data, ...tensor }: TextTensor): Tensor => ({
+export const fromText = ({ data, ...tensor }: TextTensor): Tensor => ({
   ...tensor,
   // A copy: small Buffers are views of a pool, and the bytes of a tensor should start aligned.
   data: new Uint8Array(Buffer.from(data, "base64")),

@@ -14,7 +14,6 @@ import { limits } from "../../shared/limits.ts";
 import {
   type AccountUpdate,
   type ChainSignature,
-  type Device,
   type Hello,
   type HelloAnswer,
   type HubToMiner,
@@ -92,17 +91,13 @@ export class MinerSockets {
     options.namespace.on("connection", (socket) => this.#connect(socket));
   }
 
-  get count(): number {
-    return this.#connections.size;
-  }
-
   deliver(effect: MinerEffect): void {
     const connection = this.#connections.get(effect.session);
     if (!connection) return; // gone meanwhile: its lease ends by itself
     const { socket } = connection;
     switch (effect.kind) {
       case "prepare":
-        return void socket.emit("prepare", this.#prepareMessage(effect.model, effect.runtime));
+        return void socket.emit("prepare", this.#prepareMessage(effect));
       case "assign":
         return void socket.emit("assign", {
           model: effect.model,
@@ -142,10 +137,11 @@ export class MinerSockets {
     );
   }
 
-  #prepareMessage(model: ModelKey, runtime: Device["runtime"] | undefined) {
+  #prepareMessage({ model, runtime, probes = [] }: Extract<MinerEffect, { kind: "prepare" }>) {
     const at = model.lastIndexOf("@");
     const base = `/models/${model.slice(0, at)}/${model.slice(at + 1)}`;
-    const vectors = this.#options.goldenInputs(model).map((inputs) => this.#toWire(inputs, limits.goldenVectors));
+    const inputs = [...this.#options.goldenInputs(model), ...probes];
+    const vectors = inputs.map((vector) => this.#toWire(vector, limits.goldenVectors + limits.probeVectors));
     return { model, manifest: `${base}/manifest.json`, files: `${base}/files`, vectors, ...(runtime && { runtime }) };
   }
 
@@ -357,13 +353,15 @@ export class MinerSockets {
         if (!tensors.ok) return this.#refuse(socket, "prepared", tensors.error, null);
         vectors.push(tensors.value);
       }
+      const fixed = this.#options.goldenInputs(model as ModelKey).length;
       report({
         kind: "miner.prepared",
         at: clock.now(),
         session,
         model: model as ModelKey,
         outputs: vectors,
-        digest: commitmentOf(vectors.flat()).toString("hex"),
+        digest: digestOf(vectors.slice(0, fixed)),
+        ...(vectors.length > fixed && { renewed: digestOf(vectors.slice(fixed)) }),
         loadMs,
         runMs,
         runtime,
@@ -429,6 +427,8 @@ export class MinerSockets {
     this.#options.report({ kind: "miner.lost", at: now, session: link.session });
   }
 }
+
+const digestOf = (vectors: Tensor[][]): string => commitmentOf(vectors.flat()).toString("hex");
 
 /** The first fault of a message, with its path and what was expected there. */
 function parse<Schema extends z.ZodType>(schema: Schema, message: unknown): Result<z.infer<Schema>, TabgridError> {

@@ -12,7 +12,8 @@ import {
 } from "../../shared/protocol.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
-import type { HubEffect, HubEvent } from "../core/events.ts";
+import type { HubEffect } from "../core/events.ts";
+import type { WitnessEvent } from "../core/witness.ts";
 import { asBuffer, rawPublicKey, verifyEd25519 } from "./identity.ts";
 import type { MinerLink } from "./miner-link.ts";
 
@@ -21,7 +22,6 @@ import type { MinerLink } from "./miner-link.ts";
  * what is true, and kept with its word as the proof. A message of a challenge that is over crossed its end: it is dropped.
  */
 export type WitnessEffect = Extract<HubEffect, { kind: "witness-ask" | "witness-relay" | "witness-answer" }>;
-type WitnessEvent = Extract<HubEvent, { kind: "witness.nonce" | "witness.signed" | "witness.attested" }>;
 
 /** All that a third party needs to verify a validator's word; bytes as base64url. */
 export interface AttestationProof {

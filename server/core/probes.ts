@@ -1,0 +1,68 @@
+import { failure, type TabgridError } from "../../shared/errors.ts";
+import type { ModelKey } from "../../shared/ids.ts";
+import { limits } from "../../shared/limits.ts";
+import type { Rng } from "../../shared/random.ts";
+import { matchSpecs, type Tensor } from "../../shared/tensor.ts";
+import type { Millis } from "../../shared/time.ts";
+import { compareResults } from "../../shared/tolerance.ts";
+import type { CoreModel } from "./events.ts";
+import { freshInputs } from "./known-answers.ts";
+import type { Step } from "./state.ts";
+
+/**
+ * The part of a model's probe set that the hub renews weekly (docs/decisions/renewed-probes.md). A manifest's golden vectors
+ * are public and stay the same, so their answers can be recorded; these are known to the hub alone until a miner is asked.
+ */
+export interface ProbeSet {
+  model: ModelKey;
+  madeAt: Millis;
+  vectors: { inputs: Tensor[]; outputs: Tensor[] }[];
+}
+
+export const PROBES_LAST_MS = 7 * 86_400_000;
+
+export interface ProbesRenewed {
+  kind: "probes.renewed";
+  at: Millis;
+  set: ProbeSet;
+}
+
+/** New inputs for the reference node to answer; none where the model has no golden vectors. */
+export function freshProbes(model: CoreModel, rng: Rng): Tensor[][] {
+  const made = Array.from({ length: limits.probeVectors }, () => freshInputs(model, rng));
+  return made.filter((inputs) => inputs !== null);
+}
+
+/** Who is admitted already is given an answer that it cannot have recorded, as ordinary work. */
+export function renewProbes({ state }: Step, { set }: ProbesRenewed): void {
+  const isFirst = !state.probes.has(set.model);
+  state.probes.set(set.model, set);
+  if (isFirst) return;
+  for (const session of state.roster.sessions.values()) {
+    const on = session.models.get(set.model);
+    if (on?.state !== "admitted") continue;
+    on.canariesDue = Math.max(1, on.canariesDue);
+    state.canarySessions.add(session.id);
+  }
+}
+
+/**
+ * What speaks against a miner's answers to the renewed vectors, or null. Only a FAIL does: an input that the hub made may lie
+ * where honest devices differ, and nobody has measured it.
+ */
+export function probeMismatch(
+  model: CoreModel,
+  set: ProbeSet | null,
+  outputs: readonly Tensor[][],
+): TabgridError | null {
+  const wrong = (what: string) => failure("wrong-outputs", `${model.key}: ${what}`, { field: "outputs" });
+  for (const [index, { outputs: right }] of (set?.vectors ?? []).entries()) {
+    const answer = outputs[model.golden.length + index];
+    if (!answer) return wrong(`renewed known answer ${index + 1} is missing`);
+    const matched = matchSpecs(answer, model.outputs, `outputs[${model.golden.length + index}]`);
+    if (!matched.ok) return wrong(matched.error.message);
+    const { agreement, what } = compareResults(model.comparator, answer, right);
+    if (agreement === "FAIL") return wrong(`renewed known answer ${index + 1} does not match: ${what}`);
+  }
+  return null;
+}
