@@ -294,6 +294,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
     gateway,
     parties,
     probes,
+    domains,
     /** Answers what is under way, commits it, and lets go of everything. */
     async close(): Promise<void> {
       server.close();

@@ -8,6 +8,7 @@ import { seededRng } from "../../shared/random.ts";
 import { assert } from "../../shared/result.ts";
 import { type Tensor, tensorOf } from "../../shared/tensor.ts";
 import type { Clock } from "../../shared/time.ts";
+import type { RateLimits } from "../api/rate-limit.ts";
 import { ensureClient, root } from "../cli/ensure.mjs";
 import { readDigitImages } from "../cli/idx.ts";
 import { loadConfig } from "../config.ts";
@@ -22,7 +23,7 @@ export interface TestHub {
 }
 
 export async function startTestHub(
-  options: { referenceServes?: boolean; port?: number; dataDir?: string; clock?: Clock } = {},
+  options: { referenceServes?: boolean; port?: number; dataDir?: string; clock?: Clock; rateLimits?: RateLimits } = {},
 ): Promise<TestHub> {
   await ensureClient();
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "tabgrid-e2e-")));
@@ -36,6 +37,7 @@ export async function startTestHub(
     clientDir: join(root, "dist/client"),
     referenceServes: options.referenceServes ?? true,
     ...(options.clock && { clock: options.clock }),
+    rateLimits: options.rateLimits,
     fatal: (error) => faults.push(error),
   });
   const close = async () => {

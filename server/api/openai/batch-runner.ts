@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import { errorCodes, failure, type TabgridError } from "../../../shared/errors.ts";
+import { errorCodes, failure, type TabgridError, TabgridFailure } from "../../../shared/errors.ts";
 import type { CustomerId } from "../../../shared/ids.ts";
 import { limits } from "../../../shared/limits.ts";
 import type { BatchEndpoint } from "../../../shared/openai-batch-api.ts";
@@ -187,6 +187,7 @@ export class BatchRunner {
     try {
       return await this.#parts.answer(endpoint, call);
     } catch (error) {
+      if (error instanceof TabgridFailure) return err(error.error);
       this.#parts.log.error({ err: error, endpoint }, "a batch's request failed");
       return err(failure("internal", "the hub failed"));
     }
