@@ -14,6 +14,12 @@ export interface EditableModel {
   addOutput(name: string, elementType: number, shape: readonly (number | string)[]): void;
   /** int64[values] as an initialiser. */
   addIntegers(name: string, values: readonly bigint[]): void;
+  /** float32 of this shape as an initialiser. */
+  addFloats(name: string, shape: readonly number[], values: Float32Array<ArrayBuffer>): void;
+  /** An initialiser, or what a Constant node gives; null where there is none of that name. */
+  constant(name: string): ConstantTensor | null;
+  /** Lets the graph use operators of this domain. */
+  importDomain(domain: string): void;
   bytes(): Uint8Array;
 }
 
@@ -25,6 +31,13 @@ export interface EditableNode {
   output: string[];
   /** AttributeProto, as bytes. */
   attributes: Uint8Array[];
+}
+
+export interface ConstantTensor {
+  shape: number[];
+  elementType: number;
+  /** Of float32 that lies in the file; else null. */
+  floats(): Float32Array | null;
 }
 
 interface Field {
@@ -114,6 +127,7 @@ export function editModel(bytes: Uint8Array): EditableModel {
     else rest.push(field);
   }
   const added: Uint8Array[] = [];
+  const imported: Uint8Array[] = [];
 
   const outputs = rest.filter(({ number }) => number === GRAPH.output).map(({ body }) => readValue(body));
   const isOutput = (field: Field, name: string) => field.number === GRAPH.output && readValue(field.body).name === name;
@@ -137,6 +151,24 @@ export function editModel(bytes: Uint8Array): EditableModel {
       const tensor = [varint(1, values.length), varint(2, 7), ...named(8, name), ...tagged(9, raw)];
       added.push(...tagged(GRAPH.initializer, joined(tensor)));
     },
+    addFloats(name, shape, values) {
+      const raw = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+      const tensor = [...shape.map((size) => varint(1, size)), varint(2, 1), ...named(8, name), ...tagged(9, raw)];
+      added.push(...tagged(GRAPH.initializer, joined(tensor)));
+    },
+    constant(name) {
+      const maker = nodes.find(({ output }) => output[0] === name);
+      if (maker) return maker.opType === "Constant" ? constantOf(maker) : null;
+      for (const { number, body } of rest) {
+        if (number !== GRAPH.initializer) continue;
+        if (nameOfTensor(body) === name) return readTensor(body);
+      }
+      return null;
+    },
+    importDomain(domain) {
+      if (fields.some(({ number, body }) => number === MODEL.opset && text(body).includes(domain))) return;
+      imported.push(...tagged(MODEL.opset, joined([...named(1, domain), varint(2, 1)])));
+    },
     bytes() {
       const body = joined([
         ...nodes.flatMap((node) => tagged(GRAPH.node, writeNode(node))),
@@ -144,7 +176,7 @@ export function editModel(bytes: Uint8Array): EditableModel {
         ...added,
       ]);
       const others = fields.filter((field) => field !== graph).map(({ raw }) => raw);
-      return joined([...others, ...tagged(MODEL.graph, body)]);
+      return joined([...others, ...imported, ...tagged(MODEL.graph, body)]);
     },
   };
 }
@@ -207,6 +239,62 @@ function writeValue(name: string, elementType: number, shape: readonly (number |
   const dims = shape.map((size) => joined(typeof size === "string" ? named(2, size) : [varint(1, size)]));
   const tensor = joined([varint(1, elementType), ...tagged(2, joined(dims.flatMap((dim) => tagged(1, dim))))]);
   return joined([...named(1, name), ...tagged(2, joined(tagged(1, tensor)))]);
+}
+
+/** TensorProto, without copying its data. */
+function readTensor(bytes: Uint8Array): ConstantTensor {
+  const shape: number[] = [];
+  let elementType = 0;
+  let data: Uint8Array | null = null;
+  for (const { number, body, value, raw } of fieldsOf(bytes)) {
+    if (number === 1 && body.length > 0) for (const size of packed(body)) shape.push(size);
+    else if (number === 1) shape.push(value);
+    else if (number === 2) elementType = value;
+    else if (number === 9 || (number === 4 && body.length > 0)) data = body;
+    else if (number === 4) data = raw.subarray(-4);
+  }
+  const floats = () => (data && elementType === 1 ? new Float32Array(data.slice().buffer) : null);
+  return { shape, elementType, floats };
+}
+
+function nameOfTensor(bytes: Uint8Array): string {
+  for (const { number, body } of fieldsOf(bytes)) if (number === 8) return text(body);
+  return "";
+}
+
+function constantOf({ attributes }: EditableNode): ConstantTensor | null {
+  for (const attribute of attributes)
+    for (const { number, body } of fieldsOf(attribute)) if (number === 5) return readTensor(body);
+  return null;
+}
+
+function* packed(bytes: Uint8Array): Generator<number> {
+  let value = 0;
+  let scale = 1;
+  for (const byte of bytes) {
+    value += (byte & 127) * scale;
+    scale *= 128;
+    if (byte >= 128) continue;
+    yield value;
+    [value, scale] = [0, 1];
+  }
+}
+
+/** The value of an attribute of one integer. */
+export function integerOfAttribute(node: EditableNode, name: string): number | null {
+  for (const attribute of node.attributes) {
+    const fields = [...fieldsOf(attribute)];
+    if (fields.some(({ number, body }) => number === 1 && text(body) === name))
+      return fields.find(({ number }) => number === 3)?.value ?? null;
+  }
+  return null;
+}
+
+/** AttributeProto of a number. */
+export function floatAttribute(name: string, value: number): Uint8Array {
+  const FLOAT = 1;
+  const bytes = new Uint8Array(Float32Array.of(value).buffer);
+  return joined([...named(1, name), Uint8Array.of(2 * 8 + FIXED32), bytes, varint(20, FLOAT)]);
 }
 
 /** AttributeProto of one or several integers. */

@@ -1,9 +1,11 @@
+import { MIB } from "../../shared/limits.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { logSumExp } from "../../shared/sampling.ts";
 import type { EngineFault, LoadRequest } from "./contract.ts";
 import { withChosenLogits } from "./decoder-edit.ts";
 import { describeDecoder, KEEP_INPUT } from "./decoder-graph.ts";
 import type { Cache, DecoderSession } from "./decoder-session.ts";
+import { fuseDecoder } from "./fused-decoder.ts";
 import { createHeapSession } from "./heap-session.ts";
 import { type EditableModel, editModel } from "./onnx-edit.ts";
 import { faultOf, type OpenSession, openSession } from "./open-session.ts";
@@ -13,6 +15,8 @@ import { createTensorSession } from "./tensor-session.ts";
 /** A decoder, and what the start-up check found that it can do on this device. */
 export interface OpenedDecoder {
   decoder: DecoderSession;
+  /** For steps of one token a row, on the same caches: the fused graph, or the same again. */
+  stepper: DecoderSession;
   opened: OpenSession;
   /** For plain runs of the graph as it was registered. */
   plain: Runnable;
@@ -21,6 +25,8 @@ export interface OpenedDecoder {
   vocabulary: number;
 }
 
+/** A second session has its own copy of the weights. */
+const FUSED_BYTES_MAX = 64 * MIB;
 /** Largest difference of logits that counts as the same: kernels sum in other orders for other shapes. */
 const SAME = 2e-3;
 
@@ -43,6 +49,7 @@ export async function openDecoder(request: LoadRequest): Promise<Result<OpenedDe
   if (!first.ok && !edited) return first;
   if (first.ok) {
     const checked = await check(first.value, model);
+    if (checked.ok && edited && request.weights.length === 0) return ok(await withStepper(checked.value, edited));
     if (checked.ok || !edited || checked.error.fault === "device-lost") return checked;
     await first.value.session.release();
   }
@@ -65,10 +72,47 @@ async function check(opened: OpenSession, registered: EditableModel): Promise<Re
     const keepAll = (name: string) => ({ [name]: new ort.Tensor("int64", BigInt64Array.of(2n ** 31n - 1n), [1]) });
     const outputs = registered.outputs.map(({ name }) => name);
     const own = graph.keep?.name === KEEP_INPUT ? { feeds: () => keepAll(KEEP_INPUT), outputs } : undefined;
-    return ok({ decoder, opened, plain: { ort, session, health, own }, ...found });
+    return ok({ decoder, stepper: decoder, opened, plain: { ort, session, health, own }, ...found });
   } catch (error) {
     return err(faultOf(error, health, "load-failed"));
   }
+}
+
+/**
+ * On WASM alone: on the one WebGPU adapter at hand GroupQueryAttention was wrong (docs/decisions/text-engine.md), and a short
+ * check is no proof for those that are not.
+ */
+async function withStepper(found: OpenedDecoder, bytes: Uint8Array): Promise<OpenedDecoder> {
+  const { decoder, opened } = found;
+  if (!opened.internals || bytes.length > FUSED_BYTES_MAX) return found;
+  const fused = fuseDecoder(bytes, decoder.graph);
+  if (!fused) return found;
+  let another: OpenSession | null = null;
+  try {
+    another = await opened.another(fused);
+    const graph = describeDecoder(another.session, editModel(fused).nodes);
+    if (typeof graph !== "string" && another.internals) {
+      const stepper = createHeapSession(another.internals.module, another.internals.session, graph);
+      if (await stepsAlike(decoder, stepper)) return { ...found, stepper, padded: true };
+    }
+  } catch {
+    // A graph that this version cannot load or run is not used.
+  }
+  await another?.session.release();
+  return found;
+}
+
+/** Whether the second gives for two unlike texts, alone and together, what the first gives. */
+async function stepsAlike(decoder: DecoderSession, stepper: DecoderSession): Promise<boolean> {
+  const long = await begin(decoder, [1, 2, 3, 4, 5], 1);
+  const short = await begin(decoder, [6, 7], 1);
+  const expected = [await begin(decoder, [8], 1, long.present), await begin(decoder, [9], 1, short.present)];
+  const got = [await begin(stepper, [8], 1, long.present), await begin(stepper, [9], 1, short.present)];
+  const alike =
+    expected.every(({ logits }, at) => same(logits, (got[at] as Tried).logits)) &&
+    (await together(stepper, long.present, short.present, expected));
+  for (const { present } of [long, short, ...expected, ...got]) decoder.release(present);
+  return alike;
 }
 
 async function tryOut(decoder: DecoderSession): Promise<{ padded: boolean; vocabulary: number } | string> {

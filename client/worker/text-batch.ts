@@ -54,8 +54,14 @@ const PAUSE_MS = 10;
 /** Tokens of prompts that are read between two steps of those who write. */
 const READ_AHEAD = 256;
 
-export function createTextBatch(session: DecoderSession, limits: BatchLimits, kept: PrefixCache): TextBatch {
-  const { aligned } = session.graph;
+/** @param stepper runs the steps, on the caches of the session that reads */
+export function createTextBatch(
+  session: DecoderSession,
+  stepper: DecoderSession,
+  limits: BatchLimits,
+  kept: PrefixCache,
+): TextBatch {
+  const { aligned } = stepper.graph;
   let reading: Live[] = [];
   /** Have read all, and join a group before the next step. */
   let joining: Live[] = [];
@@ -164,7 +170,7 @@ export function createTextBatch(session: DecoderSession, limits: BatchLimits, ke
       const start = row * width + startOf(width, text.cached + 1);
       mask.fill(1, start, start + text.cached + 1);
     }
-    const stepped = await session.run({ rows, columns: 1, ids, mask, positions, past: cache, keep: 1 });
+    const stepped = await stepper.run({ rows, columns: 1, ids, mask, positions, past: cache, keep: 1 });
     session.release(cache);
     group.cache = stepped.present;
     const vocabulary = stepped.logits.length / rows;

@@ -38,7 +38,7 @@ export async function loadTextEngine(
 }
 
 function createTextEngine(
-  { decoder, opened: { health }, plain, padded, vocabulary }: OpenedDecoder,
+  { decoder, stepper, opened: { health }, plain, padded, vocabulary }: OpenedDecoder,
   request: LoadRequest & { text: NonNullable<LoadRequest["text"]> },
   tokenizer: string | null,
   loadMs: number,
@@ -50,7 +50,7 @@ function createTextEngine(
     tokenBytes: () => (bytes ??= tokenizer === null ? null : readTokenBytes(tokenizer)),
   };
   const kept = createPrefixCache(decoder, KEPT_TOKENS);
-  const batch = createTextBatch(decoder, { rows: ROWS, padded, chunk: CHUNK[request.runtime] }, kept);
+  const batch = createTextBatch(decoder, stepper, { rows: ROWS, padded, chunk: CHUNK[request.runtime] }, kept);
   const live = new Map<string, { cancelled: boolean }>();
 
   async function carryOut<J extends TextJob>(
