@@ -4,7 +4,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { assert } from "../shared/result.ts";
-import { median, rounded } from "./medians.ts";
+import { median, rounded } from "./median-of.ts";
 import { openTextPage, shakespeare } from "./text-browser.ts";
 import type { Generated } from "./text-page/bare.worker.ts";
 import { greedy, promptsOf } from "./text-prompts.ts";
