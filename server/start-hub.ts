@@ -8,7 +8,7 @@ import type { Logger } from "pino";
 import { Server } from "socket.io";
 import * as msgpack from "socket.io-msgpack-parser";
 import type { ConsoleToHub, HubToConsole } from "../shared/console-protocol.ts";
-import type { ModelKey, OwnerId } from "../shared/ids.ts";
+import { type ModelKey, modelKey, type OwnerId } from "../shared/ids.ts";
 import { limits } from "../shared/limits.ts";
 import type { HubToMiner, MinerToHub } from "../shared/protocol.ts";
 import { seededRng } from "../shared/random.ts";
@@ -110,8 +110,13 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
   domains.epoch = (await store.settlement.running()).epoch;
   const posted = (transfers: readonly Transfer[]) => runtime.posted(transfers);
   const hubKeyText = Buffer.from(hubKey.publicKey).toString("base64url");
-  const changed = async (owner: OwnerId) =>
-    runtime.report({ kind: "owner.funds", at: clock.now(), owner, atRisk: await parties.miners.atRisk(owner) });
+  /** Tells the core what an owner has to lose, and what it may not work for. */
+  const changed = async (owner: OwnerId) => {
+    const published = gateway.models().map(({ manifest }) => modelKey(manifest.id, manifest.version));
+    const barred = await parties.miners.barred(owner, published);
+    const atRisk = await parties.miners.atRisk(owner);
+    runtime.report({ kind: "owner.funds", at: clock.now(), owner, atRisk, barred });
+  };
   const parties: EconomyDesk = await openEconomyDesk({ store, clock, domains, posted }, keys, models, {
     hubKey: hubKeyText,
     changed,
@@ -180,7 +185,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
       };
       await store.commit({ miners: [identity] });
       await earnings.open(owner);
-      runtime.report({ kind: "owner.funds", at, owner, atRisk: await parties.miners.atRisk(owner) });
+      await changed(owner);
       return store.standing(owner);
     },
     goldenInputs: (model) => registry.get(model)?.golden.map((vector) => vector.inputs) ?? [],

@@ -7,6 +7,7 @@ import { countText, durationText } from "../ui/quantity-text.ts";
 import type { CaseCalls } from "./case-calls.ts";
 import { CasesView } from "./cases-view.tsx";
 import { DomainsView } from "./domains-view.tsx";
+import { EpochsView } from "./epochs-view.tsx";
 import type { Feed } from "./feed.ts";
 import { GovernanceView } from "./governance-view.tsx";
 import type { FetchEntries } from "./ledger-entries.ts";
@@ -17,7 +18,7 @@ import { Overview } from "./overview.tsx";
 import { queries } from "./queries.ts";
 import { TasksView } from "./tasks-view.tsx";
 
-const places = ["overview", "miners", "tasks", "cases", "ledger", "domains", "market", "governance"] as const;
+const places = ["overview", "miners", "tasks", "cases", "ledger", "domains", "market", "epochs", "governance"] as const;
 type Place = (typeof places)[number];
 const titles: Record<Place, string> = {
   overview: "Overview",
@@ -27,6 +28,7 @@ const titles: Record<Place, string> = {
   ledger: "Ledger",
   domains: "Domains",
   market: "Market",
+  epochs: "Epochs",
   governance: "Governance",
 };
 
@@ -81,6 +83,7 @@ export function Desk(props: {
         {place === "ledger" ? <LedgerView ledger={feed.ledger} fetchEntries={fetchEntries} /> : null}
         {place === "domains" ? <DomainsView calls={calls} /> : null}
         {place === "market" ? <MarketView calls={calls} /> : null}
+        {place === "epochs" ? <EpochsView calls={calls} /> : null}
         {place === "governance" ? <GovernanceView calls={calls} /> : null}
       </main>
     </QueryClientProvider>

@@ -218,7 +218,8 @@ export type HubEvent =
   | { kind: "reference.tokens"; at: Millis; task: TaskId; outputs: Tensor[] }
   | { kind: "reference.failed"; at: Millis; task: TaskId; reason: string }
   /** What an owner would lose by cheating, collateral and held pay; and by how much that changed since. */
-  | { kind: "owner.funds"; at: Millis; owner: OwnerId; atRisk: Nano }
+  /** `barred`: models whose domain it is not registered in, or pays less than it asks; none where left out. */
+  | { kind: "owner.funds"; at: Millis; owner: OwnerId; atRisk: Nano; barred?: readonly ModelKey[] }
   | { kind: "owner.paid"; at: Millis; owner: OwnerId; amount: Nano }
   /** A reviewer ruled; the standing comes from the store where the owner is not here. */
   | {

@@ -93,7 +93,7 @@ function apply(step: Step, event: HubEvent): void {
       return referenceFailed(step, event);
     case "owner.funds":
       step.state.roster.atRisk.set(event.owner, event.atRisk);
-      return;
+      return step.state.roster.bar(event.owner, event.barred ?? []);
     case "owner.paid":
       return paid(step, event);
     case "case.decided":

@@ -36,6 +36,23 @@ function sessionWith(name: string, deviceClass: string): MinerSession {
 }
 
 describe("Roster", () => {
+  it("gives an owner no work of models that it is barred from, until it is not", () => {
+    const roster = new Roster();
+    const [a, b] = [sessionWith("a", "one"), sessionWith("b", "one")];
+    roster.bar(a.owner, [model]);
+    for (const session of [a, b]) {
+      roster.add(session);
+      roster.refresh(session);
+    }
+    expect(roster.able(model)).toEqual([b]);
+    roster.bar(b.owner, [model, "other@1" as ModelKey]);
+    expect(roster.able(model)).toEqual([]);
+    roster.bar(a.owner, []);
+    expect(roster.able(model)).toEqual([a]);
+    roster.bar(b.owner, ["other@1" as ModelKey]);
+    expect(roster.able(model)).toHaveLength(2);
+  });
+
   it("gives no work for a model that a session has lost, and counts the classes that are left", () => {
     const roster = new Roster();
     const [a, b] = [sessionWith("a", "one"), sessionWith("b", "two")];

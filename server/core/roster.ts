@@ -154,6 +154,7 @@ export class Roster {
   readonly standings = new Map<OwnerId, Standing>();
   /** Collateral and held pay per owner. */
   readonly atRisk = new Map<OwnerId, Nano>();
+  readonly #barred = new Map<OwnerId, ReadonlySet<ModelKey>>();
   /** Per model: every admitted, accepting session (`able`), and those of them with room for one more message (`free`). */
   #able = byRole();
   #free = byRole();
@@ -176,11 +177,18 @@ export class Roster {
     const serving = session.accepting && session.graceEndsAt === null && !session.standing.suspended;
     const room = session.messages.size < session.slots * limits.inFlightPerSlot;
     for (const [model, on] of session.models) {
-      const able = serving && on.state === "admitted";
+      const able = serving && on.state === "admitted" && !this.#barred.get(session.owner)?.has(model);
       if (setOf(this.#able[session.role], model).set(session, able))
         this.#countClass(model, on.deviceClass, able ? 1 : -1);
       setOf(this.#free[session.role], model).set(session, able && room);
     }
+  }
+
+  /** Models that the owner is given no work of; replaces what was said before. */
+  bar(owner: OwnerId, models: readonly ModelKey[]): void {
+    if (models.length > 0) this.#barred.set(owner, new Set(models));
+    else if (!this.#barred.delete(owner)) return;
+    for (const session of this.sessions.values()) if (session.owner === owner) this.refresh(session);
   }
 
   /** The session has lost a model, or is to prove it again. */

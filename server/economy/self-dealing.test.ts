@@ -24,7 +24,7 @@ import { type Market, priceOf, seedMarket, toUsdc, trade, twap, WINDOW_MS } from
 import { CLEAN_MS, Maturation } from "./maturation.ts";
 import { PlainBooks } from "./plain-books.ts";
 import { settle } from "./revenue.ts";
-import { ownRoyalty } from "./royalty.ts";
+import { ownRoyalty, type Royalty } from "./royalty.ts";
 import type { VerifiedExecution, VerifiedTask } from "./verified-task.ts";
 
 const sha256: Sha256 = (...parts) => {
@@ -76,6 +76,9 @@ const setting = fc.record({
   offset: fc.boolean(),
   royalties: fc.record({ shared: within(0, 5_700), other: within(0, 5_700) }),
   creatorIsDealer: fc.boolean(),
+  /** a of the shared model's royalty, and how much of it the dealer holds, per cent. */
+  backers: within(0, 100),
+  dealerHolds: within(0, 100),
   stakeOfDealerPercent: within(0, 100),
   stakedDn: within(0, 10_000_000),
   availableDealer: within(0, 1_000),
@@ -143,6 +146,16 @@ function factOf(one: Deal, n: number, of: Setting, price: bigint): VerifiedTask 
     commitment: "",
     executions,
   };
+}
+
+/** With a backers' part, of which the dealer holds its share. */
+function backed(own: Royalty, { backers, dealerHolds }: Setting): Royalty {
+  if (backers === 0) return own;
+  const holdings = new Map([
+    ["customer:c_dealer" as AccountId, BigInt(dealerHolds)],
+    ["customer:c_honest" as AccountId, BigInt(100 - dealerHolds)],
+  ]);
+  return { ...own, backers: backers * 100, own: 10_000 - backers * 100, holdings };
 }
 
 /** The pool's last 28 days: somebody pushes the price up for a while. */
@@ -228,7 +241,10 @@ function play(deals: readonly Deal[], of: Setting, settings: DomainSettings, pri
         ["elsewhere", domain],
       ]),
       royalties: new Map(
-        models.map((model, i) => [model, ownRoyalty(creators[i] as string, Object.values(of.royalties)[i] as number)]),
+        models.map((model, i) => {
+          const own = ownRoyalty(creators[i] as string, Object.values(of.royalties)[i] as number);
+          return [model, model === "shared@1" ? backed(own, of) : own];
+        }),
       ),
       market,
       slippagePpm: 10_000n,
