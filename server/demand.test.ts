@@ -63,24 +63,24 @@ const bonuses = async () => {
 };
 
 it("a pledge raises each miner's pay in the commit of its settlement, and no more once it is spent", {
-  timeout: 90_000,
+  timeout: 300_000,
 }, async () => {
   const miner = new WireMiner({
     url: hub.url,
     compute: async (model, inputs) => {
-      const run = await reference.run({ key: model, graphPath }, inputs, 10_000);
+      const run = await reference.run({ key: model, graphPath }, inputs, 60_000);
       assert(run.ok, "the model runs");
       return run.value.outputs;
     },
   });
   await miner.connect();
   const ready = async () => (await call("GET", "/v2/models/digits")).parameters.miners_ready;
-  await expect.poll(ready, { timeout: 20_000 }).toBe(1);
+  await expect.poll(ready, { timeout: 60_000 }).toBe(1);
   const owner = miner.welcome?.owner as OwnerId;
   const held = async () => (await hub.store.account(accounts.minerHeld(owner)))?.balance ?? 0n;
 
   await infer();
-  await expect.poll(held, { timeout: 20_000 }).toBeGreaterThan(0n);
+  await expect.poll(held, { timeout: 60_000 }).toBeGreaterThan(0n);
   expect(await bonuses()).toEqual([]);
   const plain = await held();
 
@@ -90,14 +90,14 @@ it("a pledge raises each miner's pay in the commit of its settlement, and no mor
     raise_percent: 100,
   });
   await infer();
-  await expect.poll(async () => (await bonuses()).length, { timeout: 20_000 }).toBe(1);
+  await expect.poll(async () => (await bonuses()).length, { timeout: 60_000 }).toBe(1);
   expect(await held()).toBe(3n * plain);
   const rows = await hub.store.parties.one("pledge", pledge);
   expect(rows).toMatchObject({ state: "open", body: { left: plain / 2n } });
   await infer();
-  await expect.poll(async () => (await bonuses()).length, { timeout: 20_000 }).toBe(2);
+  await expect.poll(async () => (await bonuses()).length, { timeout: 60_000 }).toBe(2);
   await infer();
-  await expect.poll(held, { timeout: 20_000 }).toBe(5n * plain + plain / 2n);
+  await expect.poll(held, { timeout: 60_000 }).toBe(5n * plain + plain / 2n);
   expect(await bonuses()).toHaveLength(2);
   expect((await hub.store.parties.one("pledge", pledge))?.state).toBe("spent");
   expect((await call("GET", "/api/v1/demand")).data).toEqual([]);
