@@ -1,5 +1,8 @@
 import { cac } from "cac";
 import { type LifeReport, live } from "./life.ts";
+import { liveTexts, type TextLifeReport } from "./text-life.ts";
+
+const TEXTS_PER_LIFE = 12;
 
 /**
  * `npm run sim`: the hub's own code between simulated people, out of a seed.
@@ -57,11 +60,14 @@ async function run(options: Options): Promise<void> {
   const first = options.seed ?? options.from;
   if (!Number.isInteger(first) || !Number.isInteger(count) || count < 1) fail("seeds are whole numbers");
   const started = performance.now();
-  const total = { lives: 0, broken: 0, tasks: 0, crashes: 0, commits: 0, executions: 0 };
+  const total = { lives: 0, broken: 0, tasks: 0, texts: 0, crashes: 0, commits: 0, executions: 0 };
   const counts: Record<string, number> = {};
   for (let seed = first; seed < first + count; seed++) {
     const report = survey(seed);
+    const texts = surveyTexts(seed);
+    report.faults.push(...texts.faults);
     total.lives++;
+    total.texts += texts.texts;
     total.tasks += report.tasks;
     total.crashes += report.crashes;
     total.commits += report.commits;
@@ -120,6 +126,15 @@ function survey(seed: number): LifeReport {
       counts,
       kinds: new Set(),
     };
+  }
+}
+
+/** The same seed's life of texts. */
+function surveyTexts(seed: number): Pick<TextLifeReport, "faults" | "texts"> {
+  try {
+    return liveTexts(seed, TEXTS_PER_LIFE);
+  } catch (error) {
+    return { faults: [`texts: the hub stopped: ${error instanceof Error ? error.message : error}`], texts: 0 };
   }
 }
 
