@@ -19,14 +19,14 @@ import { tag } from "./tag.ts";
 
 const problem = { description: "problem", schema: openAiErrorSchema };
 
-/** `/v1/batches`: many requests from a file, answered within a day at half the price. */
+/** `/v1/batches`: many requests from a file, answered within a day; text at half the price. */
 export function batches(runner: BatchRunner, store: BatchStore): Endpoint[] {
   return [
     {
       method: "post",
       path: "/v1/batches",
       tag,
-      summary: "Run the requests of a file, when nobody waits, at half the price",
+      summary: "Run the requests of a file when nobody waits; text at half the price",
       access: "key",
       isBillable: true,
       body: { type: "application/json", limitBytes: 64 * KIB, tooLarge: "body-too-large", schema: batchRequestSchema },

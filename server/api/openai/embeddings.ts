@@ -8,8 +8,9 @@ import {
   type QuoteReply,
 } from "../../../shared/openai-api.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
-import { type Tensor, tensorOf, viewOf } from "../../../shared/tensor.ts";
+import { type Tensor, viewOf } from "../../../shared/tensor.ts";
 import type { InferAnswer, InferRequest, ModelStatus } from "../../gateway.ts";
+import { embeddingInputs } from "../../registry/embedding-task.ts";
 import type { ModelText } from "../../text/model-text.ts";
 import { customerOf } from "../auth.ts";
 import { fault, unwrap } from "../error-reply.ts";
@@ -56,6 +57,8 @@ interface EmbeddingJob {
 
 /** Padded tokens of one task: what it reads is kept small, so that several miners share a long list. */
 const TASK_TOKENS = 4_096;
+/** A token that any vocabulary has; masked tokens count for nothing. */
+const PAD = 0;
 /** Tasks of one request that are under way at once. */
 const TASKS_AT_ONCE = 8;
 
@@ -142,22 +145,17 @@ function groups(inputs: readonly Int32Array[], batchLimit: number): number[][] {
 
 const lengthOf = (inputs: readonly Int32Array[], row: number): number => inputs[row]?.length ?? 0;
 
-/** `[batch, sequence]`, int64; the mask is 0 where a row is padded. */
+/** As the graph's inputs want them; the mask is 0 where a row is padded. */
 function tensorsOf(rows: readonly Int32Array[], { manifest }: ModelStatus): Tensor[] {
-  const length = Math.max(...rows.map((row) => row.length));
-  const shape = [rows.length, length];
-  const ids = new BigInt64Array(rows.length * length);
-  const mask = new BigInt64Array(rows.length * length);
-  for (const [index, row] of rows.entries()) {
-    ids.set(BigInt64Array.from(row, BigInt), index * length);
-    mask.fill(1n, index * length, index * length + row.length);
-  }
-  const given: Record<string, BigInt64Array<ArrayBuffer>> = {
-    input_ids: ids,
-    attention_mask: mask,
-    token_type_ids: new BigInt64Array(rows.length * length),
-  };
-  return manifest.inputs.flatMap(({ name }) => (given[name] ? [tensorOf(name, "int64", shape, given[name])] : []));
+  const longest = Math.max(...rows.map((row) => row.length));
+  const fixed = manifest.inputs[0]?.shape[1];
+  const length = typeof fixed === "number" ? fixed : longest;
+  return embeddingInputs(
+    manifest.inputs,
+    rows.map((row) => [...row]),
+    length,
+    PAD,
+  );
 }
 
 async function quote(
