@@ -15,6 +15,8 @@ export interface Patch {
   path: RegExp;
   /** Put before the script. */
   prefix: string;
+  /** What the proxy itself answers with, by path. */
+  files?: Record<string, Uint8Array>;
 }
 
 /**
@@ -41,6 +43,52 @@ self.postMessage = (message, transfer) => {
 };
 `,
 };
+
+/**
+ * A page that makes texts at a pace that a test can interfere with: a pause before each part leaves the inference worker.
+ */
+export const unhurried = (pauseMs: number): Patch => ({
+  path: /\/assets\/inference\.worker-[^/]*\.js$/,
+  prefix: `
+const postPart = MessagePort.prototype.postMessage;
+MessagePort.prototype.postMessage = function (...message) {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${pauseMs});
+  return postPart.apply(this, message);
+};
+`,
+});
+
+/**
+ * A page that sells a cheap copy of a text model under its name. It loads both: the published graph passes the known answers
+ * and judges the texts of others, the copy makes the texts.
+ */
+export const swapping = (copy: Uint8Array): Patch => ({
+  path: /\/assets\/inference\.worker-[^/]*\.js$/,
+  files: { "/cheap-copy.onnx": copy },
+  prefix: `
+if (!self.name.includes("tabgrid-swap")) {
+  const script = (kind) => new Worker(self.location.href, { type: "module", name: "tabgrid-swap " + kind });
+  const [published, cheap] = [script("published"), script("cheap")];
+  const loads = new Set();
+  published.onmessage = ({ data, ports }) => self.postMessage(data, [...ports]);
+  cheap.onmessage = ({ data, ports }) => {
+    if (!loads.delete(data.id)) self.postMessage(data, [...ports]);
+  };
+  const pass = async ({ data, ports }) => {
+    const call = data?.path?.at(-1);
+    if (call === "generate" || call === "cancel") return cheap.postMessage(data, [...ports]);
+    published.postMessage(data, [...ports]);
+    const request = data?.argumentList?.[0]?.value;
+    if (call !== "load" || !request?.text) return;
+    loads.add(data.id);
+    const graph = await (await fetch("/cheap-copy.onnx")).blob();
+    cheap.postMessage({ ...data, argumentList: [{ type: "RAW", value: { ...request, graph } }] });
+  };
+  self.addEventListener("message", (message) => void pass(message));
+  await new Promise(() => undefined);
+}
+`,
+});
 
 export async function hubProxy(hubUrl: string, patch: Patch | null = null): Promise<HubProxy> {
   const hub = new URL(hubUrl);
@@ -71,6 +119,12 @@ export async function hubProxy(hubUrl: string, patch: Patch | null = null): Prom
 
 function pass(hub: URL, patch: Patch | null, incoming: IncomingMessage, outgoing: ServerResponse): void {
   const { method, url: path } = incoming;
+  const own = patch?.files?.[path ?? ""];
+  if (own) {
+    // The page runs isolated, and takes from its origin only what says that it may be embedded.
+    const isolation = { "cross-origin-embedder-policy": "require-corp", "cross-origin-resource-policy": "same-origin" };
+    return void outgoing.writeHead(200, isolation).end(own);
+  }
   const patched = patch?.path.test(path ?? "") ?? false;
   const headers = { ...incoming.headers, host: hub.host, ...(patched && { "accept-encoding": "identity" }) };
   const upstream = forward({ host: hub.hostname, port: hub.port, method, path, headers }, (answer) => {
