@@ -36,7 +36,7 @@ export interface Frame {
 
 /** Threads of one text; more are dropped, which narrows the language and leaves it right. */
 const THREADS = 64;
-/** Blanks in a row: enough to indent, too few to go on for ever. */
+/** Blanks in a row: enough to indent. A small model given its way would write nothing else. */
 const BLANKS = 24;
 const OPENING = -2;
 const Place = { open: 0, first: 1, after: 2, comma: 3, colon: 4, value: 5 } as const;
@@ -62,7 +62,12 @@ const byte = (char: string): number => char.charCodeAt(0);
 const [QUOTE, COMMA, COLON, BRACE, UNBRACE, BRACKET, UNBRACKET, MINUS, PLUS, POINT, ZERO, E] = [...'",:{}[]-+.0e'].map(
   byte,
 ) as [number, number, number, number, number, number, number, number, number, number, number, number];
-const isBlank = (of: number): boolean => of === 0x20 || of === 0x0a || of === 0x09 || of === 0x0d;
+const isBlank = (of: number): boolean => of === 0x20 || of === 0x0a || of === 0x09;
+/** One blank, or a new line and its indentation; from so many blanks to how many, or NEVER. */
+function blanksAfter(blanks: number, next: number): number {
+  if (blanks === 0) return next === 0x0a ? 1 : BLANKS;
+  return next !== 0x0a && blanks < BLANKS ? blanks + 1 : NEVER;
+}
 const isDigit = (of: number): boolean => of >= ZERO && of <= ZERO + 9;
 
 export class Automaton {
@@ -276,8 +281,9 @@ export class Automaton {
       return;
     }
     if (isBlank(next)) {
-      if (flags >= BLANKS) return;
-      this.#move(frame, { flags: flags + 1 }, out);
+      const blanks = blanksAfter(flags, next);
+      if (blanks === NEVER) return;
+      this.#move(frame, { flags: blanks }, out);
       if (at === Place.value) this.#property(frame, out);
       return;
     }
@@ -396,8 +402,9 @@ export class Automaton {
       return;
     }
     if (isBlank(next)) {
-      if (flags >= BLANKS) return;
-      this.#move(frame, { flags: flags + 1 }, out);
+      const blanks = blanksAfter(flags, next);
+      if (blanks === NEVER) return;
+      this.#move(frame, { flags: blanks }, out);
       if (at !== Place.after && mayHaveMore) items(frame);
       return;
     }
