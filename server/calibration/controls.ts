@@ -36,7 +36,8 @@ export async function makeControls(folder: string, model: ModelFiles, scratch: s
   };
   for (const [name, edit] of Object.entries({ int8: roundToInt8, q4: roundToQ4 })) {
     const own = editions[name as keyof typeof editions].map((file) => join(folder, file)).find(existsSync);
-    if (own) controls.push({ name, files: { key: `${model.key}:${name}`, graphPath: own } });
+    if (own)
+      controls.push({ name, files: { ...model, key: `${model.key}:${name}`, graphPath: own, externalData: [] } });
     else if (weights.length > 0) await add(name, editWeights(graph, weights, edit));
   }
   const dropped = weights[Math.floor(weights.length / 2)];

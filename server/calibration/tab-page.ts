@@ -21,6 +21,7 @@ interface InferenceRemote {
     acceptSoftware: boolean;
     graph: Blob;
     weights: { path: string; data: Blob }[];
+    embedding?: object;
   }): Promise<Answer<unknown>>;
   run(items: Tensor[][], rowsTogether: number): Promise<Answer<{ outputs: Tensor[] }>[]>;
 }
@@ -56,11 +57,13 @@ export const calibration = {
     acceptSoftware: boolean,
     graph: string,
     weights: { path: string; url: string }[],
+    embedding: object | null,
   ): Promise<void> {
     const worker = new Worker(script, { type: "module" });
     const remote = wrap<InferenceRemote>(worker);
     const data = await Promise.all(weights.map(async ({ path, url }) => ({ path, data: await blob(url) })));
-    unwrapped(await remote.load({ runtime, acceptSoftware, graph: await blob(graph), weights: data }));
+    const pooled = embedding ? { embedding } : {};
+    unwrapped(await remote.load({ runtime, acceptSoftware, graph: await blob(graph), weights: data, ...pooled }));
     sessions.set(id, { worker, remote, cache: [] });
   },
 

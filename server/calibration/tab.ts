@@ -151,6 +151,7 @@ async function load(tab: Page, server: TabServer, name: DeviceName, files: Param
   await tab.evaluate(
     (...given: Parameters<PageApi["load"]>) => tabgridCalibration.load(...given),
     ...([id, server.worker, name === "wasm" ? "wasm" : "webgpu", name === "software", graph, weights] as const),
+    files.embedding ?? null,
   );
   return {
     async run(items: Tensor[][], rows: number) {

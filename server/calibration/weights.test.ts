@@ -7,7 +7,7 @@ import { editWeights, findWeights } from "./weights.ts";
 
 const fileOf = (id: string) => new Uint8Array(readFileSync(join(root, "models", id, "model.onnx")));
 
-describe.each(["digits", "langid", "shakespeare"])("weights of %s", (id) => {
+describe.each(["digits", "langid", "sentences", "shakespeare"])("weights of %s", (id) => {
   const file = fileOf(id);
   const weights = findWeights(file);
 

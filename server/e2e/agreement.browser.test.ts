@@ -33,7 +33,7 @@ describe.skipIf(noChromium)(`honest devices agree ${noChromium}`, () => {
     for (const group of opened) await group.close();
   });
 
-  it.each(["digits", "langid", "shakespeare"])("%s", { timeout: 300_000 }, async (id) => {
+  it.each(["digits", "langid", "sentences", "shakespeare"])("%s", { timeout: 300_000 }, async (id) => {
     const model = await readModel(join(root, "models", id));
     const { manifest, folder } = model;
     const loaded: LoadedModel[] = [];

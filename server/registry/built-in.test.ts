@@ -30,10 +30,10 @@ const winners = ({ golden }: RegisteredModel): number[] =>
   });
 
 test("the built-in models are there", () => {
-  expect([...models.keys()]).toEqual(["digits", "langid", "shakespeare"]);
+  expect([...models.keys()]).toEqual(["digits", "langid", "sentences", "shakespeare"]);
 });
 
-describe.each(["digits", "langid", "shakespeare"])("%s", (id) => {
+describe.each(["digits", "langid", "sentences", "shakespeare"])("%s", (id) => {
   test("has eight known answers, which the reference node gives bit by bit", { timeout: 60_000 }, async () => {
     const { golden, folder, manifest } = model(id);
     expect(golden).toHaveLength(8);

@@ -36,10 +36,10 @@ export function poolingOf(graph: OnnxGraph, { pooling, normalize }: ModelConfig)
 }
 
 /** The graph as it looks with the pooling behind it. */
-export const pooledGraph = (graph: OnnxGraph): OnnxGraph => ({
-  ...graph,
-  outputs: [{ name: EMBEDDING_OUTPUT, dtype: "float32", shape: null }],
-});
+export function pooledGraph(graph: OnnxGraph, dimensions: number): OnnxGraph {
+  const rows = graph.inputs[0]?.shape[0] ?? "rows";
+  return { ...graph, outputs: [{ name: EMBEDDING_OUTPUT, dtype: "float32", shape: [rows, dimensions] }] };
+}
 
 export function embeddingExamples(graph: OnnxGraph, tokenizer: TextTokenizer, pad: number): Tensor[][] {
   return probeTexts.slice(0, limits.goldenVectors).map((text, at) => {

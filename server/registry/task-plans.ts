@@ -88,7 +88,7 @@ async function planEmbedding(reference: ReferenceNode, candidate: Candidate): Pr
   const pooling = { ...how, dimensions: dimensionsOf(how.output, raw) };
   return {
     files: { ...location, embedding: pooling },
-    graph: pooledGraph(graph),
+    graph: pooledGraph(graph, pooling.dimensions),
     wishes: { ...wishes, examples },
     comparator: embeddingComparator,
     sections: async () => ({ embedding: embeddingSection(pooling, config) }),
