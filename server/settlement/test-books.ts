@@ -21,14 +21,19 @@ export const DAY_MS = 86_400_000;
 
 export class TestBooks {
   now = 1_000;
-  readonly folder = mkdtempSync(join(tmpdir(), "tabgrid-settlement-"));
+  readonly folder: string;
   readonly posted: Transfer[] = [];
   readonly domains = new DomainMap();
   rail: RailName = "off";
-  #traffic = new Traffic("books");
+  readonly #traffic: Traffic;
   store!: Store;
   settlement!: Settlement;
   parties!: Awaited<ReturnType<typeof openEconomyDesk>>;
+
+  constructor(folder = mkdtempSync(join(tmpdir(), "tabgrid-settlement-")), miners = 40) {
+    this.folder = folder;
+    this.#traffic = new Traffic("books", miners);
+  }
 
   get config(): StoreConfig {
     return { kind: "sqlite", folder: this.folder, hub: "one" };

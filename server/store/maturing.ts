@@ -26,18 +26,20 @@ export interface Matured {
 type Trx = Transaction<Tables>;
 const TASKS_A_STEP = 2_000n;
 const OWNERS_A_STEP = 40n;
-const LINES_AN_OWNER = 500n;
+const LINES_A_STEP = 4_000;
 
 export async function matureStep(engine: Engine, trx: Trx, step: MaturingStep, tally: TallyRows): Promise<Matured> {
   if (await matureParts(engine, trx, step.now, tally)) return { transfers: [], after: step.after };
   const owners = await dueOwners(trx, step);
   const transfers: Transfer[] = [];
   let { after } = step;
+  let left = LINES_A_STEP;
   for (const owner of owners) {
-    const { transfer, isCut } = await matureOwner(engine, trx, owner, step, tally);
+    const { transfer, taken, isCut } = await matureOwner(engine, trx, owner, step, tally, left);
     if (transfer) transfers.push(transfer);
-    // Has more lines than a step takes: the next one begins with the same owner.
-    if (isCut) return { transfers, after };
+    left -= taken;
+    // Has more lines than the step had left: the next one begins with the same owner.
+    if (isCut || left === 0) return { transfers, after: isCut ? after : owner.owner };
     after = owner.owner;
   }
   return { transfers, after: BigInt(owners.length) === OWNERS_A_STEP ? after : null };
@@ -82,9 +84,10 @@ async function matureOwner(
   { owner, accepted, refuted_at: refutedAt }: DueOwner,
   { now, bonds }: MaturingStep,
   tally: TallyRows,
-): Promise<{ transfer: Transfer | null; isCut: boolean }> {
+  most: number,
+): Promise<{ transfer: Transfer | null; taken: number; isCut: boolean }> {
   const { rows: lines } = await sql<Tables["held_pay"]>`
-    select * from held_pay where owner = ${owner} order by seq limit ${LINES_AN_OWNER}`.execute(trx);
+    select * from held_pay where owner = ${owner} order by seq limit ${BigInt(most)}`.execute(trx);
   const bond = bonds.get(owner);
   let left = bond ? await heldBy(trx, owner) : 0n;
   const stays = bond?.(left) ?? 0n;
@@ -102,15 +105,15 @@ async function matureOwner(
     taken += 1;
     tasks.set(task, (tasks.get(task) ?? 0n) + 1n);
   }
-  if (taken === 0) return { transfer: null, isCut: false };
+  if (taken === 0) return { transfer: null, taken, isCut: false };
   await sql`delete from held_pay where owner = ${owner} and seq <= ${upTo}`.execute(trx);
   for (const count of new Set(tasks.values())) {
     const paid = [...tasks].flatMap(([task, lines]) => (lines === count ? [task] : []));
     await sql`update held_tasks set unpaid = unpaid - ${count} where ${engine.isOneOf("task", paid)}`.execute(trx);
   }
   await countSettled(engine, trx, [...tasks.keys()], tally);
-  const isCut = taken === lines.length && BigInt(taken) === LINES_AN_OWNER;
-  return { transfer: matured > 0n ? matureTransfer(owner, matured, now, upTo) : null, isCut };
+  const transfer = matured > 0n ? matureTransfer(owner, matured, now, upTo) : null;
+  return { transfer, taken, isCut: taken === most };
 }
 
 async function heldBy(trx: Trx, owner: OwnerId): Promise<Nano> {
