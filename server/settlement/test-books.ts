@@ -40,7 +40,10 @@ export class TestBooks {
   }
 
   async open(config: StoreConfig = this.config): Promise<this> {
-    const store = await openStore(config);
+    return this.on(await openStore(config));
+  }
+
+  async on(store: Store): Promise<this> {
     await store.migrate();
     this.store = store;
     const clock = { now: () => this.now };
@@ -68,9 +71,9 @@ export class TestBooks {
   }
 
   /** Customers with money, published versions, and a market that is old enough to have a price. */
-  async begin(): Promise<this> {
+  async begin(fortune = 1_000n): Promise<this> {
     await this.#traffic.addCustomers(this.store);
-    const transfers = this.#traffic.customers.map((customer) => grant(customer, 1_000n * NANO_PER_UNIT, "start", 1));
+    const transfers = this.#traffic.customers.map((customer) => grant(customer, fortune * NANO_PER_UNIT, "start", 1));
     const parties = models.map((model, i) => {
       const body = { model, domain: "commons", creator: `creator ${i}`, royaltyBasisPoints: 2_000, round: null };
       const record = { kind: "version", id: model, party: null, subject: "commons", state: "minted" } as const;
