@@ -186,7 +186,7 @@ export class LedgerLife {
     if (!past) return;
     const { pools } = new Settling(domains, new Map([["commons", await this.#books.balance("pool:commons")]]));
     const exhibits = new Exhibits(() => null);
-    await commitRevision(store, {}, now, (books) => revise(past, { books, domains, pools, exhibits }));
+    await commitRevision(store, {}, now, domains.wanted, (books) => revise(past, { books, domains, pools, exhibits }));
   }
 }
 
