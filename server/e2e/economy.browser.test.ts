@@ -204,3 +204,22 @@ it("the console's split editor shows who gets what, and refuses 101 %", { timeou
   await accessible(page);
   expect(test.faults).toEqual([]);
 });
+
+it("the console closes an epoch: preview, approve what was shown, close", { timeout: 240_000 }, async () => {
+  const page = await openConsole("epochs");
+  await shows(page, /Epoch 1\b/);
+  await click(page, "Preview");
+  await shows(page, /It would post nothing\.|Transfers of the plan|Account/);
+  await accessible(page);
+  await click(page, "Approve what is shown");
+  await shows(page, /epoch 1 is not over/);
+  ahead += 8 * DAY;
+  await click(page, "Preview");
+  await page.waitForNetworkIdle({ idleTime: 1_000 });
+  await click(page, "Approve what is shown");
+  await shows(page, /approved/);
+  await page.waitForSelector('::-p-xpath(//button[contains(., "Close") and not(@disabled)])');
+  await click(page, "Close");
+  await shows(page, /Epoch 2\b[\s\S]*Epoch 1\b[\s\S]*Approved by operator/);
+  expect(test.faults).toEqual([]);
+});
