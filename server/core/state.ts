@@ -124,7 +124,7 @@ export class HubState {
   readonly tasks = new Map<TaskId, OpenTask>();
   readonly assignments = new Map<AssignmentId, Assignment>();
   /** Recently closed assignments, to tell a repeated result from an unknown one. */
-  readonly closed = new Map<AssignmentId, { session: SessionId; answered: boolean; stopped?: boolean }>();
+  readonly closed = new Map<AssignmentId, { session: SessionId; answered: boolean }>();
   readonly queue = new Queue();
   readonly roster = new Roster();
   readonly unsigned = new Map<SessionId, Unsigned[]>();

@@ -52,7 +52,6 @@ export function cutShort(
   text.released = Math.min(text.released, text.tokens.length);
   finish(step, task, text, end.reason);
   if (!end.error || task.replied) return;
-  text.failed = end.error;
   task.replied = true;
   step.out.push({ kind: "reply", outcome: { task: task.spec.task, result: { ok: false, error: end.error } } });
 }

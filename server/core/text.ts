@@ -34,8 +34,6 @@ export interface TextProgress {
   aliveUntil: Millis;
   /** A check that follows the stream (text-chunks.ts). */
   scoring: Scoring | null;
-  /** The caller was told of a failure; what it has is charged. */
-  failed: TabgridError | null;
 }
 
 export interface TopToken {
@@ -90,7 +88,6 @@ export const freshText = (): TextProgress => ({
   left: 0,
   aliveUntil: 0,
   scoring: null,
-  failed: null,
 });
 
 /** Terms of a text task. */
