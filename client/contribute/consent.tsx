@@ -13,7 +13,7 @@ const points = [
   },
   {
     title: "What you get",
-    text: "A price for every answer that holds, in µUSDC (millionths of a USDC), as test money. It is held, and this version of the hub does not release it yet.",
+    text: "A price for every answer that holds, in µUSDC (millionths of a USDC), as test money. It is held for 72 hours and 50 further answers, or 14 days; then it is yours.",
   },
   {
     title: "What the hub learns",

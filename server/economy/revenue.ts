@@ -56,7 +56,8 @@ const bounds: Record<Exclude<keyof RevenueTable, "domain">, [number, number]> = 
   foundation: [100, 100],
   processor: [0, 1_000],
   creator: [0, WHOLE],
-  pool: [0, WHOLE],
+  // What the policy's checks cost on average over a miner's first 1,000 tasks.
+  pool: [730, WHOLE],
   owner: [0, 1_000],
   emission: [0, WHOLE],
   variableBurn: [0, WHOLE],
