@@ -5,6 +5,7 @@ import type { CoreModel, TaskSpec } from "../server/core/events.ts";
 import { freshModel, type MinerSession, unseen } from "../server/core/roster.ts";
 import { freshProgress, HubState, type OpenTask, type Run, type Step } from "../server/core/state.ts";
 import { freshStanding, groundKey } from "../server/core/trust.ts";
+import { drawWitnesses } from "../server/core/witness.ts";
 import type { CustomerId, MinerId, ModelKey, OwnerId, SessionId, TaskId } from "../shared/ids.ts";
 import { seededRng } from "../shared/random.ts";
 import { tensorOf } from "../shared/tensor.ts";
@@ -17,6 +18,8 @@ import { tensorOf } from "../shared/tensor.ts";
 const MINERS = 1_000;
 const TASKS = 50_000;
 const ROUNDS = 5;
+/** One task a second and miner: so often is it drawn who looks at whom. */
+const PER_SECOND = MINERS;
 
 const model: CoreModel = {
   key: "digits@1" as ModelKey,
@@ -54,7 +57,7 @@ function world() {
     const session: MinerSession = {
       id: `s_${index}` as SessionId,
       miner: `m_${index}` as MinerId,
-      role: "miner",
+      role: index % 50 === 0 ? "validator" : "miner",
       owner,
       network: `10.0.${index}.0/24`,
       device,
@@ -136,6 +139,10 @@ function round(isBare: boolean): { micros: number; checked: number } {
     const task: OpenTask = { spec, origin: { kind: "customer" }, payer: "customer", ...freshProgress(), replied: true };
     task.runs.push(run);
     if (isBare) continue;
+    if (index % PER_SECOND === 0) {
+      step.now += 1_000;
+      drawWitnesses(step);
+    }
     if (drawWanted(step, task, model) > 1) {
       checked++;
       otherClassMayRun(step, task, "check");

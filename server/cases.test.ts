@@ -53,8 +53,11 @@ const call = async (path: string, options: { body?: unknown; token?: string } = 
   });
   return { status: response.status, body: await response.json() };
 };
+const asked: Float32Array[] = [];
 const infer = async () => {
-  const data = [...drawDigit(3, () => rng.next())];
+  const drawn = drawDigit(3, () => rng.next());
+  asked.push(drawn);
+  const data = [...drawn];
   const inputs = [{ name: "image", datatype: "FP32", shape: [1, 1, 28, 28], data }];
   const answer = await call("/v2/models/digits/infer", { body: { inputs }, token: hub.firstKey.value });
   expect(answer.status, answer.body.error).toBe(200);
@@ -195,6 +198,13 @@ describe("a reported answer", { timeout: 60_000 }, () => {
 
     const [opened] = await openCases();
     assert(opened, "a case is open");
+    // The reviewer sees what was asked and answered.
+    const { evidence } = caseSchema.parse((await call(`/api/v1/cases/${opened.case}`)).body);
+    assert(evidence.kind === "report" && evidence.exchange?.kind === "tensors", "question and answer were kept");
+    const { inputs, outputs } = evidence.exchange;
+    expect(inputs).toMatchObject([{ name: "image", shape: [1, 1, 28, 28], elements: 784 }]);
+    expect(inputs[0]?.values).toEqual([...(asked.at(-2) as Float32Array)]);
+    expect(outputs[0]).toMatchObject({ dtype: "float32", elements: 10 });
     expect(opened).toMatchObject({ kind: "report", finable: true, model: "digits@1" });
     expect(await hub.store.standing(owner as never)).toMatchObject({ suspended: false, openCase: null });
     await expect.poll(() => hub.runtime.live.size, wait).toBe(0);
@@ -212,6 +222,18 @@ describe("a reported answer", { timeout: 60_000 }, () => {
     expect(await hub.store.imbalance()).toEqual({ USDC: 0n, DN: 0n });
     const found = await hub.store.integrityCheck();
     expect(found).toEqual([]);
+  });
+
+  it("has only the hashes once question and answer are given up, over a restart too", async () => {
+    const { task, receipt } = await infer();
+    await expect.poll(async () => (await call(`/api/v1/tasks/${task}`)).body.state, wait).toBe("settled");
+    await hub.close();
+    await start();
+    const body = { reason: "it insults" };
+    const reply = await call(`/api/v1/receipts/${receipt}/report`, { body, token: hub.firstKey.value });
+    expect(reply.status).toBe(201);
+    const { evidence } = caseSchema.parse((await call(`/api/v1/cases/${reply.body.case}`)).body);
+    expect(evidence).toMatchObject({ kind: "report", exchange: null, complaint: "it insults" });
   });
 
   it("of the hub's own node can only be dismissed", async () => {

@@ -9,9 +9,10 @@ import type { DomainMap } from "./domain-map.ts";
 import { accounts } from "./economy/accounts.ts";
 import { stakesOf } from "./economy/case-stakes.ts";
 import type { CaseDetail, CaseView, Gateway, TaskView } from "./gateway.ts";
+import { exchangeOf } from "./kept-answers.ts";
 import { domainOfCase } from "./revisions.ts";
 import type { Runtime } from "./runtime.ts";
-import type { CaseRecord } from "./store/case-records.ts";
+import type { CaseRecord, Exchange } from "./store/case-records.ts";
 import type { AuditLine, Store } from "./store/store.ts";
 
 /**
@@ -23,6 +24,7 @@ export interface CaseDeskParts {
   store: Store;
   clock: Clock;
   domains: DomainMap;
+  textOf: Gateway["modelText"];
 }
 
 export type CaseDesk = Pick<Gateway, "cases" | "case" | "decideCase" | "reportAnswer" | "audit">;
@@ -30,7 +32,7 @@ export type CaseDesk = Pick<Gateway, "cases" | "case" | "decideCase" | "reportAn
 /** Within which a person rules. */
 const DUE_MS = 7 * 86_400_000;
 
-export function createCaseDesk({ runtime, store, clock, domains }: CaseDeskParts): CaseDesk {
+export function createCaseDesk({ runtime, store, clock, domains, textOf }: CaseDeskParts): CaseDesk {
   /** Cases whose ruling is under way: the core hears of each once. */
   const deciding = new Set<CaseId>();
 
@@ -124,7 +126,13 @@ export function createCaseDesk({ runtime, store, clock, domains }: CaseDeskParts
       return err(failure("case-closed", `case ${id} is ${decided.state}`, { field: "case", got: decided.state }));
     },
 
-    reportAnswer: (task, complaint) => report(store, clock, task, complaint),
+    async reportAnswer(task, complaint) {
+      const kept = runtime.answers.of(task.task);
+      const at = task.model.lastIndexOf("@");
+      const text = kept?.isText ? await textOf(task.model.slice(0, at), task.model.slice(at + 1)) : null;
+      const exchange = kept && exchangeOf(kept, text?.ok ? text.value : null);
+      return report(store, clock, task, complaint, exchange);
+    },
     audit: (subject, page) => store.auditLog(subject, page),
   };
 }
@@ -145,6 +153,7 @@ async function report(
   clock: Clock,
   task: TaskView,
   complaint: string,
+  exchange: Exchange | null,
 ): Promise<Result<{ case: CaseId }, TabgridError>> {
   const leaf = await leafOf(store, task.task);
   if (!leaf) {
@@ -175,6 +184,7 @@ async function report(
       commitment: leaf.commitment,
       executions: leaf.executions.length,
       settledAt: endedAt ?? at,
+      exchange,
     },
     state: "open",
     closedAt: null,

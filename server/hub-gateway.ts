@@ -93,6 +93,10 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
   }
 
   /** Newest first where no version is named: the last one published. */
+  const modelText: Gateway["modelText"] = async (id, version) => {
+    const model = find(id, version);
+    return model ? texts.of(model) : err(unknownModel(id, version));
+  };
   const find = (id: string, version?: string): RegisteredModel | undefined =>
     published.findLast(({ manifest }) => manifest.id === id && (version === undefined || manifest.version === version));
 
@@ -189,10 +193,7 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
       clock,
       seedKey: parts.seedKey,
     }),
-    async modelText(id, version) {
-      const model = find(id, version);
-      return model ? texts.of(model) : err(unknownModel(id, version));
-    },
+    modelText,
 
     async task(id) {
       const live = runtime.live.get(id);
@@ -227,7 +228,7 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
     compatibility: () => parts.compatibility.all(),
     parties: parts.parties,
     settlement: parts.settlement,
-    ...createCaseDesk({ runtime, store, clock, domains }),
+    ...createCaseDesk({ runtime, store, clock, domains, textOf: modelText }),
     async readiness() {
       const database = await store.counts().then(
         () => null,

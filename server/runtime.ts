@@ -19,6 +19,7 @@ import { expireHold, voidHold } from "./economy/holds.ts";
 import type { Transfer } from "./economy/ledger.ts";
 import { receiptBatch, receiptLeaf } from "./economy/receipts.ts";
 import { Exhibits } from "./exhibits.ts";
+import { KeptAnswers } from "./kept-answers.ts";
 import { type LiveTask, recordOf } from "./live-task.ts";
 import { revisedLeaves } from "./receipt-revisions.ts";
 import type { Progress, Question } from "./reference/desk.ts";
@@ -86,6 +87,7 @@ export class Runtime {
   readonly observers = new Set<Observer>();
   deliver: (effect: MinerEffect) => void = () => {};
   readonly #options: RuntimeOptions;
+  readonly answers: KeptAnswers;
   readonly #exhibits: Exhibits;
   #inbox: HubEvent[] = [];
   #chains: ChainSignature[] = [];
@@ -101,6 +103,8 @@ export class Runtime {
   /** `pools`: the verification pools' balances at start, by domain. */
   constructor(options: RuntimeOptions, pools: ReadonlyMap<string, Nano>) {
     this.#options = options;
+    this.answers = new KeptAnswers(options.clock);
+    this.observers.add(this.answers);
     this.#settling = new Settling(options.domains, pools);
     this.#exhibits = new Exhibits((model) => options.state.models.get(model)?.comparator ?? null);
   }
@@ -404,9 +408,10 @@ export class Runtime {
           this.deliver(effect);
           break;
         case "reply":
-          this.live.get(effect.outcome.task)?.reply(effect.outcome.result);
+          this.answers.reply(effect.outcome, this.live.get(effect.outcome.task));
           break;
         case "part":
+          this.answers.part(effect.task, effect.part);
           this.live.get(effect.task)?.onPart(effect.part);
           break;
         case "run-reference":

@@ -59,6 +59,19 @@ const historyLineSchema = z.object({
 });
 export type HistoryLineReply = z.infer<typeof historyLineSchema>;
 
+const shownTensorSchema = z.object({
+  name: z.string(),
+  dtype: z.string(),
+  shape: z.array(z.number()),
+  elements: z.number(),
+  values: z.array(cell).meta({ description: "the first 1,024" }),
+});
+const exchangeSchema = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("text"), prompt: z.string(), output: z.string(), tokens: z.number() }),
+  z.object({ kind: z.literal("tensors"), inputs: z.array(shownTensorSchema), outputs: z.array(shownTensorSchema) }),
+]);
+export type ExchangeReply = z.infer<typeof exchangeSchema>;
+
 export const evidenceSchema = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("suspension"),
@@ -76,6 +89,7 @@ export const evidenceSchema = z.discriminatedUnion("kind", [
     commitment: z.string(),
     executions: z.number(),
     settled_at: millis,
+    exchange: exchangeSchema.nullable().optional().meta({ description: "null or absent where only the hashes remain" }),
   }),
 ]);
 

@@ -82,6 +82,11 @@ export const limits = {
   validatorMemoryBytes: 256 * MIB,
   /** The longest that one check may be expected to take a validator. */
   validatorCheckMs: 2_000,
+  /** Questions and answers that are kept in memory, should one be reported: each, all of them, how many, how long. */
+  keptAnswerBytes: 1 * MIB,
+  keptAnswersBytes: 64 * MIB,
+  keptAnswers: 20_000,
+  keptAnswersMs: 24 * 60 * 60_000,
   /** A validator attests each miner about so often. */
   witnessEveryMs: 300_000,
   /** How long it waits for the miner's signature before it attests that none came. */

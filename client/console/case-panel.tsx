@@ -5,6 +5,7 @@ import { Badge } from "../ui/badge.tsx";
 import { ScrollRegion } from "../ui/scroll-region.tsx";
 import type { CaseCalls } from "./case-calls.ts";
 import { CaseDecision } from "./case-decision.tsx";
+import { ExchangeView } from "./case-exchange.tsx";
 import { ExhibitCard } from "./case-exhibit.tsx";
 import { caseLook, caseTitle, historyText, numberText } from "./case-text.ts";
 import { QueryState } from "./query-state.tsx";
@@ -106,9 +107,14 @@ function Report({ evidence }: { evidence: Extract<Evidence, { kind: "report" }> 
         <dt>Answer</dt>
         <dd className="mono wrap-anywhere">{evidence.commitment}</dd>
       </dl>
-      <p className="muted small">
-        The hub keeps no customer's inputs or answers. Whoever reported it can show both; these hashes prove them.
-      </p>
+      {evidence.exchange ? (
+        <ExchangeView exchange={evidence.exchange} />
+      ) : (
+        <p className="muted small" data-testid="hashes-only">
+          Question and answer were no longer kept when it was reported: only these hashes remain. Whoever reported it
+          can show both, and the hashes prove them.
+        </p>
+      )}
     </>
   );
 }

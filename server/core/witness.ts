@@ -101,13 +101,14 @@ export function drawWitnesses(step: Step): void {
   if (now - witnesses.drawnAt < DRAW_EVERY_MS) return;
   witnesses.drawnAt = now;
   forgetLapsed(step);
-  const validators = [...roster.sessions.values()].filter((session) => mayAttest(step, session));
+  const validators: MinerSession[] = [];
+  for (const session of roster.sessions.values()) if (mayAttest(step, session)) validators.push(session);
   if (validators.length === 0) return;
   let begun = 0;
   for (const session of roster.sessions.values()) {
-    if (session.role !== "miner" || !isHere(session)) continue;
+    if (session.role !== "miner") continue;
     session.witnessDueAt ??= nextDue(step);
-    if (session.witnessDueAt > now || begun >= DRAWN_AT_ONCE) continue;
+    if (session.witnessDueAt > now || begun >= DRAWN_AT_ONCE || !isHere(session)) continue;
     // Work that pays comes first, as long as it leaves a pause within another interval.
     if (session.assignments.size > 0 && now - session.witnessDueAt < limits.witnessEveryMs) continue;
     const first = nextInt(rng, validators.length);
@@ -121,7 +122,12 @@ export function drawWitnesses(step: Step): void {
 }
 
 const isHere = (session: MinerSession): boolean =>
-  session.accepting && session.graceEndsAt === null && !session.standing.suspended && admittedTo(session).length > 0;
+  session.accepting && session.graceEndsAt === null && !session.standing.suspended && isAdmitted(session);
+
+function isAdmitted({ models }: MinerSession): boolean {
+  for (const { state } of models.values()) if (state === "admitted") return true;
+  return false;
+}
 
 const admittedTo = (session: MinerSession): ModelKey[] =>
   [...session.models].flatMap(([key, on]) => (on.state === "admitted" ? [key] : []));

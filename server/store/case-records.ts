@@ -46,7 +46,23 @@ export type CaseEvidence =
       commitment: string;
       executions: number;
       settledAt: Millis;
+      /** Null where the hub had given up question and answer by then; absent from cases of before it kept any. */
+      exchange?: Exchange | null;
     };
+
+/** What was asked and answered. */
+export type Exchange =
+  | { kind: "text"; prompt: string; output: string /** Of the output. */; tokens: number }
+  | { kind: "tensors"; inputs: ShownTensor[]; outputs: ShownTensor[] };
+
+export interface ShownTensor {
+  name: string;
+  dtype: string;
+  shape: number[];
+  elements: number;
+  /** The first of them; a string where JSON has no such number. */
+  values: (number | string)[];
+}
 
 /** One refuted result beside the reference node's. */
 export interface Exhibit {

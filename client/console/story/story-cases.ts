@@ -66,6 +66,12 @@ function caseOf(summary: CaseSummary, now: number): CaseReply {
             commitment: hash("d1"),
             executions: 2,
             settled_at: now - 90_000,
+            exchange: {
+              kind: "text",
+              prompt: "Write a poem about my neighbour.",
+              output: "Thou art a boil,\na plague-sore in my corrupted blood.",
+              tokens: 17,
+            },
           }
         : {
             kind: "suspension",
