@@ -14,6 +14,7 @@ import type { HubToMiner, MinerToHub } from "../shared/protocol.ts";
 import { seededRng } from "../shared/random.ts";
 import { ok } from "../shared/result.ts";
 import { type Clock, systemClock } from "../shared/time.ts";
+import { AgentDesk } from "./agents/desk.ts";
 import { createApi } from "./api/app.ts";
 import { createOpenAi } from "./api/openai/openai.ts";
 import { defaultRateLimits, type RateLimits } from "./api/rate-limit.ts";
@@ -59,6 +60,8 @@ export interface HubOptions {
   rateLimits?: RateLimits;
   /** Lets webhooks go to this machine itself, over plain HTTP: for tests. */
   webhooksToLoopback?: boolean;
+  /** The same for tool servers of agents. */
+  toolsOnLoopback?: boolean;
   /** The machine's where it is left out; tests move their own. */
   clock?: Clock;
   /** Called when the hub cannot go on: a commit failed, an invariant broke. The process should end. */
@@ -256,7 +259,8 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
     runtime.report({ kind: "class.ruled", at: clock.now(), ground, quarantined: true });
   }
   await store.idempotency.releaseOwn();
-  const openAi = createOpenAi({ gateway, store, dataDir: config.dataDir, clock, log });
+  const agents = new AgentDesk({ gateway, clock, store: store.agents, loopback: options.toolsOnLoopback ?? false });
+  const openAi = createOpenAi({ gateway, store, dataDir: config.dataDir, clock, log, agents });
   const webhookDesk = new WebhookDesk({
     store: store.webhooks,
     clock,
@@ -268,6 +272,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
     gateway,
     openAi,
     webhooks: webhookDesk,
+    agents,
     replies: store.idempotency,
     clock,
     keys,

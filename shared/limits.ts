@@ -27,6 +27,17 @@ export const limits = {
   completionTokensDefault: 16,
   /** Of a chat that names none, where the context leaves as many. */
   chatTokensDefault: 1_024,
+  /** Agents of one customer, and what one may be told. */
+  agentsMax: 100,
+  agentInstructionsChars: 32 * KIB,
+  agentServersMax: 8,
+  knowledgeTextsMax: 200,
+  knowledgeChars: 1 * MIB,
+  /** How often an agent's model may call its tools before it must answer; how long a call takes and how much it says. */
+  agentRounds: 8,
+  agentToolMs: 30_000,
+  agentToolChars: 16 * KIB,
+  agentToolBytes: 4 * MIB,
   embeddingInputsMax: 2_048,
   embeddingTokensMax: 300_000,
   /** What a stream's reader may be behind before its generation ends. */

@@ -5,10 +5,12 @@ import helmet from "helmet";
 import type { Logger } from "pino";
 import { failure, TabgridFailure } from "../../shared/errors.ts";
 import type { Clock } from "../../shared/time.ts";
+import type { AgentDesk } from "../agents/desk.ts";
 import type { Config } from "../config.ts";
 import type { Gateway } from "../gateway.ts";
 import type { IdempotencyStore } from "../store/idempotency-store.ts";
 import type { WebhookDesk } from "../webhooks/desk.ts";
+import { agents } from "./agents.ts";
 import type { Keys } from "./auth.ts";
 import { cases } from "./cases.ts";
 import { earnings } from "./earnings.ts";
@@ -18,6 +20,7 @@ import { epochs } from "./epochs.ts";
 import { errorHandler } from "./error-reply.ts";
 import { idempotency } from "./idempotency.ts";
 import { ledger } from "./ledger.ts";
+import { mcp } from "./mcp.ts";
 import { minerFiles } from "./miner-files.ts";
 import { network } from "./network.ts";
 import { openInference } from "./open-inference.ts";
@@ -43,6 +46,8 @@ export interface ApiParts {
   openAi: OpenAi;
   /** Left out, the hub has no webhooks. */
   webhooks?: WebhookDesk;
+  /** Left out, the hub has no agents. */
+  agents?: AgentDesk;
   replies: IdempotencyStore;
   clock: Clock;
   keys: Keys;
@@ -51,7 +56,7 @@ export interface ApiParts {
 
 /** The HTTP face of the hub. Every endpoint is a row in one of the lists below; everything else follows from the rows. */
 export function createApi(parts: ApiParts): Express {
-  const { gateway, openAi, webhooks: desk, replies, clock, keys, config } = parts;
+  const { gateway, openAi, webhooks: desk, agents: agentDesk, replies, clock, keys, config } = parts;
   const app = express();
   app.disable("x-powered-by");
   app.set("trust proxy", config.trustProxy);
@@ -74,6 +79,8 @@ export function createApi(parts: ApiParts): Express {
     ...cases(gateway),
     ...economy(gateway),
     ...(desk ? webhooks(desk) : []),
+    ...(agentDesk ? agents(agentDesk) : []),
+    ...mcp(openAi.context, agentDesk ?? null, config.version),
     ...epochs(gateway),
     ...payouts(gateway),
     ...earnings(gateway),

@@ -82,6 +82,12 @@ export function principalOf(response: Response): Principal {
   return principal;
 }
 
+/** Of an endpoint that is open: the customer where one says who it is. */
+export function callerOf(response: Response): CustomerId | null {
+  const principal = response.locals.principal as Principal | null;
+  return principal?.kind === "customer" ? principal.customer : null;
+}
+
 /** The customer who pays; the operator's token has no account. */
 export function customerOf(response: Response): CustomerId {
   const principal = principalOf(response);

@@ -9,6 +9,12 @@ export function microText(amount: Nano): string {
   return rest === "" ? String(whole) : `${whole}.${rest}`;
 }
 
+/** The way back. */
+export function nanoOf(micro: string): Nano {
+  const [whole = "0", rest = ""] = micro.split(".");
+  return BigInt(whole) * NANO_PER_MICRO + BigInt(rest.padEnd(3, "0"));
+}
+
 /** What one row costs in µUSDC; null where the work depends on shapes, so that only a dry run can tell. */
 export function priceHint({ work }: Manifest): { fast: string; verified: string } | null {
   if (work.kind !== "affine") return null;

@@ -10,6 +10,7 @@ import type { AccountId, CaseId, CustomerId, ReceiptId, TaskId } from "../../sha
 import { err, ok } from "../../shared/result.ts";
 import { type TensorSpec, totalBytes } from "../../shared/tensor.ts";
 import { systemClock } from "../../shared/time.ts";
+import { AgentDesk } from "../agents/desk.ts";
 import type { CaseDesk } from "../cases.ts";
 import type {
   CaseDetail,
@@ -346,9 +347,10 @@ export async function startApi(
     log,
   } as const;
   const clock = systemClock;
-  const openAi = createOpenAi({ gateway, store, dataDir, clock, log });
+  const agents = new AgentDesk({ gateway, clock, store: store.agents, loopback: true });
+  const openAi = createOpenAi({ gateway, store, dataDir, clock, log, agents });
   await openAi.start();
-  const parts = { gateway, openAi, replies: store.idempotency, clock, keys: ring };
+  const parts = { gateway, openAi, agents, replies: store.idempotency, clock, keys: ring };
   const server = createServer(createApi({ ...parts, config: { ...defaults, ...config } }));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -6,6 +6,7 @@ import type { Standing } from "../core/events.ts";
 import { accounts, assetOf } from "../economy/accounts.ts";
 import type { Hold } from "../economy/holds.ts";
 import type { AccountView, AuditView, Page, Paged, TransferView } from "../gateway.ts";
+import { type AgentStore, sqlAgents } from "./agent-store.ts";
 import {
   type Availability,
   insertAttestations,
@@ -70,6 +71,7 @@ export class SqlStore implements Store {
   readonly batches: BatchStore;
   readonly idempotency: IdempotencyStore;
   readonly webhooks: WebhookStore;
+  readonly agents: AgentStore;
 
   constructor(engine: Engine, hub: string) {
     this.#engine = engine;
@@ -98,6 +100,7 @@ export class SqlStore implements Store {
     };
     this.files = sqlFiles(shelf);
     this.batches = sqlBatches(shelf);
+    this.agents = sqlAgents(shelf);
     this.idempotency = sqlIdempotency(shelf, hub);
   }
 

@@ -20,6 +20,7 @@ import type { Hold } from "../economy/holds.ts";
 import type { Transfer } from "../economy/ledger.ts";
 import type { ReceiptBatch } from "../economy/receipts.ts";
 import type { AccountView, AuditView, Page, Paged, ReceiptView, TransferView } from "../gateway.ts";
+import type { AgentStore } from "./agent-store.ts";
 import type { AttestationRecord, Availability, StoredAttestation } from "./attestation-records.ts";
 import type { BatchStore } from "./batch-store.ts";
 import type { CaseRecord, CaseState, CompatibilityCount } from "./case-records.ts";
@@ -106,6 +107,7 @@ export interface Store {
   readonly batches: BatchStore;
   readonly idempotency: IdempotencyStore;
   readonly webhooks: WebhookStore;
+  readonly agents: AgentStore;
 
   setting(key: string): Promise<string | null>;
   setSetting(key: string, value: string): Promise<void>;

@@ -148,6 +148,32 @@ export interface Tables {
   payout_leaves: { asset: string; address: string; epoch: bigint; cumulative: string };
   payout_roots: { epoch: bigint; asset: string; root: string; size: bigint; total: string; rail: string };
   payout_claims: { reference: string; asset: string; address: string; cumulative: string; at: bigint };
+  agents: {
+    customer: string;
+    name: string;
+    settings: string;
+    knowledge_hash: string | null;
+    created_at: bigint;
+    updated_at: bigint;
+  };
+  agent_passages: {
+    customer: string;
+    name: string;
+    position: bigint;
+    title: string | null;
+    body: string;
+    vector: string;
+  };
+  agent_usage: {
+    customer: string;
+    name: string;
+    day: string;
+    requests: bigint;
+    prompt_tokens: bigint;
+    completion_tokens: bigint;
+    tool_calls: bigint;
+    cost: bigint;
+  };
   webhooks: { id: string; customer: string; url: string; secret: string; events: string; created_at: bigint };
   webhook_events: { id: string; customer: string; type: string; body: string; at: bigint; fanned: bigint };
   webhook_deliveries: {

@@ -62,6 +62,8 @@ export async function prepareChat(
   const { body } = call;
   const misplaced = checkStreamOptions(body);
   if (misplaced) return err(misplaced);
+  const asAgent = context.agents?.(call);
+  if (asAgent) return asAgent;
   const model = findModel(context.gateway, body.model, "text-generation", "generates text");
   if (!model.ok) return model;
   const { manifest } = model.value;
@@ -208,4 +210,4 @@ async function runChat(
   return ok(reply);
 }
 
-const newChatId = (): string => `chatcmpl-${randomBytes(18).toString("base64url")}`;
+export const newChatId = (): string => `chatcmpl-${randomBytes(18).toString("base64url")}`;

@@ -184,7 +184,7 @@ async function run(
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
   const answers: InferAnswer[] = [];
-  const vectors: Float32Array[] = Array.from({ length: inputs });
+  const vectors: Float32Array<ArrayBuffer>[] = Array.from({ length: inputs });
   let error: TabgridError | null = null;
   const waiting = tasks.entries();
   const lane = async () => {
@@ -198,7 +198,7 @@ async function run(
       }
       answers[index] = answer.value;
       const output = answer.value.outputs[0] as Tensor;
-      const values = viewOf(output) as Float32Array;
+      const values = viewOf(output) as Float32Array<ArrayBuffer>;
       const width = values.length / rows.length;
       for (const [at, row] of rows.entries()) vectors[row] = values.slice(at * width, (at + 1) * width);
     }
@@ -218,7 +218,7 @@ async function run(
 }
 
 /** Of length one again; a vector of zeros stays. */
-function unit(vector: Float32Array): Float32Array {
+export function unit(vector: Float32Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
   const norm = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
   return norm === 0 ? vector : vector.map((value) => value / norm);
 }

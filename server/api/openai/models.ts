@@ -1,9 +1,14 @@
+import type { Response } from "express";
 import type { z } from "zod";
 import type { Manifest } from "../../../models/manifest.ts";
 import { openAiErrorSchema } from "../../../shared/api.ts";
 import { type OpenAiModel, openAiModelSchema, openAiModelsSchema } from "../../../shared/openai-api.ts";
 import { commonsTariff, priceOf } from "../../../shared/pricing.ts";
+import { agentPrefix } from "../../agents/conversation.ts";
+import type { AgentDesk } from "../../agents/desk.ts";
 import type { Gateway, ModelStatus } from "../../gateway.ts";
+import type { AgentRecord } from "../../store/agent-store.ts";
+import { callerOf } from "../auth.ts";
 import { type Endpoint, segment } from "../endpoint.ts";
 import { notFound } from "../error-reply.ts";
 import { microText, priceHint } from "../price-text.ts";
@@ -11,7 +16,12 @@ import { secondsOf } from "./context.ts";
 import { tag } from "./tag.ts";
 
 /** What OpenAI's clients list: the newest version of every model, by its id. */
-export function models(gateway: Gateway): Endpoint[] {
+export function models(gateway: Gateway, agents: AgentDesk | null): Endpoint[] {
+  /** The caller's own, where it says who it is. */
+  const ownAgents = async (response: Response): Promise<OpenAiModel[]> => {
+    const customer = callerOf(response);
+    return customer && agents ? (await agents.list(customer)).flatMap((agent) => agentModel(gateway, agent)) : [];
+  };
   return [
     {
       method: "get",
@@ -20,9 +30,10 @@ export function models(gateway: Gateway): Endpoint[] {
       summary: "The newest version of every model",
       access: "open",
       replies: { 200: { description: "models", schema: openAiModelsSchema } },
-      handle: (_request, response) => {
+      handle: async (_request, response) => {
         const ids = new Set(gateway.models().map(({ manifest }) => manifest.id));
         const data = [...ids].flatMap((id) => gateway.model(id) ?? []).map(modelOf);
+        data.push(...(await ownAgents(response)));
         response.json({ object: "list", data } satisfies z.input<typeof openAiModelsSchema>);
       },
     },
@@ -36,8 +47,10 @@ export function models(gateway: Gateway): Endpoint[] {
         200: { description: "model", schema: openAiModelSchema },
         404: { description: "unknown", schema: openAiErrorSchema },
       },
-      handle: (request, response) => {
+      handle: async (request, response) => {
         const asked = segment(request, "model");
+        const agent = (await ownAgents(response)).find((one) => one.id === asked);
+        if (agent) return void response.json(agent);
         const [id = "", version] = asked.split("@");
         const found = gateway.model(id, version);
         if (!found) throw notFound("unknown-model", "model", asked);
@@ -62,6 +75,15 @@ function modelOf({ manifest, publishedAt, miners }: ModelStatus): OpenAiModel {
     price: text ? null : priceHint(manifest),
     token_price: text ? tokenPrice(text.work) : null,
   };
+}
+
+/** As its model, which it answers with; none where that is gone. */
+function agentModel(gateway: Gateway, { name, settings, createdAt, customer }: AgentRecord): OpenAiModel[] {
+  const [id = "", version] = settings.model.split("@");
+  const found = gateway.model(id, version);
+  if (!found) return [];
+  const created = secondsOf(createdAt);
+  return [{ ...modelOf(found), id: `${agentPrefix}${name}`, created, owned_by: customer }];
 }
 
 const MILLION = 1_000_000;

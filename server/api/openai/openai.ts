@@ -18,6 +18,8 @@ import {
 import type { BatchEndpoint } from "../../../shared/openai-batch-api.ts";
 import { err, type Result } from "../../../shared/result.ts";
 import type { Clock } from "../../../shared/time.ts";
+import { agentPrefix, prepareAgentChat } from "../../agents/conversation.ts";
+import type { AgentDesk } from "../../agents/desk.ts";
 import type { Gateway } from "../../gateway.ts";
 import type { Store } from "../../store/store.ts";
 import type { Endpoint } from "../endpoint.ts";
@@ -42,12 +44,16 @@ export interface OpenAiParts {
   dataDir: string;
   clock: Clock;
   log: Pick<Logger, "error">;
+  /** Left out, there are none. */
+  agents?: AgentDesk;
   /** Of a batch; a day if absent. */
   windowMs?: number;
 }
 
 /** All of `/v1`, and the batches that run behind it. */
 export interface OpenAi {
+  /** For callers in this process. */
+  context: OpenAiContext;
   shelf: FileShelf;
   runner: BatchRunner;
   endpoints(tokens: TokenLimit): Endpoint[];
@@ -56,18 +62,25 @@ export interface OpenAi {
   close(): Promise<void>;
 }
 
-export function createOpenAi({ gateway, store, dataDir, clock, log, windowMs }: OpenAiParts): OpenAi {
-  const context: OpenAiContext = { gateway, clock };
+export function createOpenAi({ gateway, store, dataDir, clock, log, agents, windowMs }: OpenAiParts): OpenAi {
+  const plain: OpenAiContext = { gateway, clock };
+  const context: OpenAiContext = {
+    ...plain,
+    // An agent's own model is never an agent.
+    agents: (call) =>
+      agents && call.body.model.startsWith(agentPrefix) ? prepareAgentChat(plain, agents, call) : null,
+  };
   const shelf = new FileShelf(join(dataDir, "files"), store.files, clock);
   const answer = (endpoint: BatchEndpoint, call: Call<Record<string, unknown>>) => answerLine(context, endpoint, call);
   const runner = new BatchRunner({ batches: store.batches, shelf, clock, log, answer, windowMs });
   return {
+    context,
     shelf,
     runner,
     endpoints: (tokens) => {
       const http = { ...context, tokens };
       return [
-        ...models(gateway),
+        ...models(gateway, agents ?? null),
         post("/v1/chat/completions", "Answer a conversation", chatHandler(http), chatRequestSchema, chatReplySchema),
         post(
           "/v1/completions",

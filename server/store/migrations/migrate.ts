@@ -10,6 +10,7 @@ import { settlement } from "./0004-settlement.ts";
 import { parties } from "./0005-parties.ts";
 import { webhooks } from "./0006-webhooks.ts";
 import { attestations } from "./0007-attestations.ts";
+import { agents } from "./0008-agents.ts";
 
 /** Forward only: a migration that was published is never changed, and none is taken back. */
 const migrations: Record<string, (kind: EngineKind) => Migration> = {
@@ -20,6 +21,7 @@ const migrations: Record<string, (kind: EngineKind) => Migration> = {
   "0005-parties": () => parties,
   "0006-webhooks": () => webhooks,
   "0007-attestations": () => attestations,
+  "0008-agents": () => agents,
 };
 
 /** Safe when several hubs start at once: Kysely takes a lock, whoever comes second finds the work done. */
