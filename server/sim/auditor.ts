@@ -155,6 +155,7 @@ export class Auditor implements Watcher {
     }
     const isAnswered = task.given.some((other) => other.outputs !== null) || task.referenceRuns > 0;
     if (!isAnswered && task.given.some((other) => other.live)) this.#hedges++;
+    if (!isAnswered && to.role === "validator") this.#fault(`${to.owner} only checks, yet ${to.task} had no answer`);
     task.given.push(given);
   }
 

@@ -1,6 +1,7 @@
 import type { ModelKey } from "../../shared/ids.ts";
 import { NANO_PER_MICRO } from "../../shared/money.ts";
 import { nextInt, type Rng, seededRng } from "../../shared/random.ts";
+import { assert } from "../../shared/result.ts";
 import { freshStanding } from "../core/trust.ts";
 import { Auditor } from "./auditor.ts";
 import { fingerprint, honestAnswer, inputValue, modelOf, SimMiner, someBehaviour } from "./miner.ts";
@@ -29,6 +30,8 @@ export interface LifeOptions {
   crashAt?: { commit: number; when: "before" | "after" };
 }
 
+/** Of those who come: they take checks only, honestly, by copying what they hear, or hand in hand with cheating miners. */
+const VALIDATORS = 0.15;
 const CUSTOMERS = 3;
 /** Deadlines, leases of checks, signatures: all have come or gone by then. */
 const REST_MS = 150_000;
@@ -101,16 +104,20 @@ function someCrashes(rng: Rng, within: number): Map<number, "before" | "after"> 
   return crashes;
 }
 
+const validatorBehaviours = ["honest", "honest", "copying", "colluding"] as const;
+
 function population(world: World, auditor: Auditor, rng: Rng, count: number, model: ModelKey): SimMiner[] {
   const isLocal = rng.next() < 0.1;
   return Array.from({ length: count }, (_, index) => {
-    const behaviour = someBehaviour(rng);
+    const role = rng.next() < VALIDATORS ? ("validator" as const) : ("miner" as const);
+    const behaviour = role === "miner" ? someBehaviour(rng) : validatorBehaviours[nextInt(rng, 4)];
+    assert(behaviour, "one of four");
     const network = isLocal ? null : behaviour === "sybil" ? "198.51.100.0/24" : `203.0.${nextInt(rng, 60)}.0/24`;
     const rate = behaviour === "flaky" ? 0.05 : 0.1 + rng.next() * 0.6;
     const forgetRate = behaviour === "silent" ? 0.5 : behaviour === "flaky" ? 0.02 : 0;
     const miner = new SimMiner(
       `n${index}`,
-      { behaviour, rate, deviceClass: nextInt(rng, 3), network, forgetRate },
+      { behaviour, rate, deviceClass: nextInt(rng, 3), network, role, forgetRate },
       seededRng(nextInt(rng, 2 ** 30)),
     );
     if (rng.next() < 0.6) giveAPast(world, auditor, miner, rng, model);

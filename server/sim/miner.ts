@@ -1,4 +1,5 @@
 import type { MinerId, ModelKey, OwnerId } from "../../shared/ids.ts";
+import type { SessionRole } from "../../shared/protocol.ts";
 import { nextInt, type Rng } from "../../shared/random.ts";
 import { type Tensor, tensorOf } from "../../shared/tensor.ts";
 import type { CoreModel } from "../core/events.ts";
@@ -79,6 +80,8 @@ export interface MinerTraits {
   rate: number;
   deviceClass: number;
   network: string | null;
+  /** `validator`: takes checks only. */
+  role?: SessionRole;
   /** How often it does not answer at all. */
   forgetRate?: number;
 }

@@ -54,6 +54,12 @@ export const mutants: readonly Mutant[] = [
     to: "if (",
   },
   {
+    rule: "a validator only checks",
+    file: "core/checkers.ts",
+    from: '=> role === "check" || role === "third";',
+    to: '=> role !== "hedge";',
+  },
+  {
     rule: "nobody checks its neighbour",
     file: "core/checkers.ts",
     from: "(run.network !== null && run.network === session.network)) return false;",

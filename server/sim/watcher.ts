@@ -15,6 +15,7 @@ export interface Lease {
   owner: string;
   network: string | null;
   deviceClass: number;
+  role?: "miner" | "validator";
   assignment: string;
   task: string;
   model: string;

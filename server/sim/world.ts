@@ -155,7 +155,7 @@ export class World {
     this.#connections.set(miner.name, connection);
     if (before) this.#sign(before);
     const { now: at } = this;
-    const { network, deviceClass } = miner.traits;
+    const { network, deviceClass, role } = miner.traits;
     const held = this.hub.books.balance(accounts.minerHeld(miner.owner));
     this.hub.report({ kind: "owner.funds", at, owner: miner.owner, atRisk: held });
     const device = {
@@ -167,7 +167,7 @@ export class World {
       agent: "sim",
       ortVersion: "1",
     };
-    const who = { session, miner: miner.miner, owner: miner.owner, network, device, slots: 1, standing };
+    const who = { session, miner: miner.miner, owner: miner.owner, network, role, device, slots: 1, standing };
     this.hub.report({ kind: "miner.joined", at, ...who });
     this.#toHub(connection, () => this.#status(connection));
   }
