@@ -6,6 +6,7 @@ import { TestBooks } from "../server/settlement/test-books.ts";
 const [folder, now] = process.argv.slice(2) as [string, string];
 const books = new TestBooks(folder);
 books.now = Number(now) + CLEAN_MS;
+books.keepsPosted = false;
 const seconds = async (work: () => Promise<unknown>): Promise<number> => {
   const started = performance.now();
   await work();

@@ -23,6 +23,8 @@ export class TestBooks {
   now = 1_000;
   readonly folder: string;
   readonly posted: Transfer[] = [];
+  /** Off where memory is measured. */
+  keepsPosted = true;
   readonly domains = new DomainMap();
   rail: RailName = "off";
   readonly #traffic: Traffic;
@@ -50,10 +52,10 @@ export class TestBooks {
     const runtime = {
       between: async <T>(work: () => Promise<{ value: T; transfers: readonly Transfer[] }>): Promise<T> => {
         const { value, transfers } = await work();
-        this.posted.push(...transfers);
+        this.#keep(transfers);
         return value;
       },
-      posted: (transfers: readonly Transfer[]) => this.posted.push(...transfers),
+      posted: (transfers: readonly Transfer[]) => this.#keep(transfers),
     };
     this.parties = await openDesk(this, clock);
     this.settlement = await openSettlement({
@@ -68,6 +70,10 @@ export class TestBooks {
     });
     this.domains.epoch = (await store.settlement.running()).epoch;
     return this;
+  }
+
+  #keep(transfers: readonly Transfer[]): void {
+    if (this.keepsPosted) this.posted.push(...transfers);
   }
 
   /** Customers with money, published versions, and a market that is old enough to have a price. */

@@ -171,9 +171,17 @@ export class SettlementStore {
     await sql`update epochs set state = 'previewed', fenced_at = ${time}, digest = null, plan = null
       where epoch = ${from}`.execute(trx);
     await sql`delete from fences where epoch = ${from}`.execute(trx);
+    // From one hub's chain to the next by the index: a scan would cost what was ever posted.
     await sql`insert into fences (epoch, hub, seq, hash)
-      select cast(${from} as bigint), hub, seq, hash from transfers
-        where seq = (select max(seq) from transfers as last where last.hub = transfers.hub)`.execute(trx);
+      with recursive chains (hub) as (
+        select min(hub) from transfers
+        union all
+        select (select min(next.hub) from transfers as next where next.hub > chains.hub) from chains
+          where chains.hub is not null
+      )
+      select cast(${from} as bigint), transfers.hub, transfers.seq, transfers.hash from chains
+        join transfers on transfers.hub = chains.hub
+          and transfers.seq = (select max(last.seq) from transfers as last where last.hub = chains.hub)`.execute(trx);
     const tally = new TallyRows(from);
     for (const { domain, party, time: staked } of stakes) tally.add("stake", staked, domain, "", party);
     await tally.write(engine, trx);

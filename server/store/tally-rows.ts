@@ -84,9 +84,20 @@ export async function countSettled(
 ): Promise<void> {
   const { rows } = await sql<Tables["held_tasks"]>`
     select * from held_tasks where ${engine.isOneOf("task", tasks)} and unpaid = 0 and parts = 1`.execute(trx);
+  await settleWhole(engine, trx, rows, tally);
+}
+
+/** Counts and forgets tasks of which everything has matured. */
+export async function settleWhole(
+  engine: Engine,
+  trx: Trx,
+  rows: readonly Tables["held_tasks"][],
+  tally: TallyRows,
+): Promise<void> {
+  if (rows.length === 0) return;
   for (const row of rows) tally.countTask(row);
-  const whole = rows.map(({ task }) => task);
-  if (whole.length > 0) await sql`delete from held_tasks where ${engine.isOneOf("task", whole)}`.execute(trx);
+  const tasks = rows.map(({ task }) => task);
+  await sql`delete from held_tasks where ${engine.isOneOf("task", tasks)}`.execute(trx);
 }
 
 /** What was counted by mistake of time, in the epoch after a fence that moved, belongs to the one before. */
