@@ -1,3 +1,4 @@
+import type { OwnerId } from "../../shared/ids.ts";
 import type { Tensor } from "../../shared/tensor.ts";
 import {
   addTokens,
@@ -86,7 +87,8 @@ function enough(tolerance: TextTolerance, pool: TextPool): Comparison {
 /** A run that made a part of a text, or scored it, with a score of it. */
 export function compareWithScore(step: Step, model: CoreModel, task: OpenTask, run: Run, score: Run): Comparison {
   const { text } = task;
-  if (!text || run.by === "reference") return { agreement: "PASS", distance: 0, what: "the reference node's" };
+  const isReference = run.by === "reference";
+  if (!text || (isReference && !isMaker(run))) return { agreement: "PASS", distance: 0, what: "the reference node's" };
   if (!isMaker(run)) return compareScores(model, run.outputs, score.outputs);
   if (run.contradicts)
     return { agreement: "FAIL", distance: Number.POSITIVE_INFINITY, what: "the result is not what was streamed" };
@@ -94,7 +96,7 @@ export function compareWithScore(step: Step, model: CoreModel, task: OpenTask, r
   const evidence = evidenceOf(model, text, run, score);
   const alone = compareText(tolerance, evidence);
   if (alone.agreement === "FAIL") return alone;
-  const standing = step.state.roster.standings.get(run.by);
+  const standing = isReference ? undefined : step.state.roster.standings.get(run.by as OwnerId);
   return enough(tolerance, mergeTextPools(poolOf(standing, groundKey(groundOf(task, run))), evidence));
 }
 

@@ -143,7 +143,8 @@ export function referenceTokens(step: Step, { task: id, outputs }: EventOf<"refe
 
 /**
  * Its maker will not go on. What it streamed is its own, authentic by the key of its session, and another goes on after it;
- * without a token, or where each token needs its alternatives, the work simply comes back.
+ * without a token, or where each token needs its alternatives, the work simply comes back, and where all of it was streamed the
+ * text ends.
  */
 export function makerLeft(
   step: Step,
@@ -152,15 +153,24 @@ export function makerLeft(
   held: Assignment,
   session: MinerSession | undefined,
   why: { reason: string; isPreempted?: boolean },
-): "continued" | "came-back" | "given-up" {
+): "continued" | "came-back" | "ended" {
+  const isTrusted = text.maker?.isTrusted === true;
   closeMaking(step, task, text, held, session);
   const made = task.runs.find((run) => run.assignment === held.id);
+  const end = made ? endOf(termsOf(task), text.tokens) : null;
+  if (end !== null) {
+    // All of it was streamed: whoever went on would have nothing to write.
+    finish(step, task, text, end);
+    if (isTrusted) replyText(step, task, text, "pending");
+    advance(step, task);
+    return "ended";
+  }
   if (made && why.isPreempted) made.preempted = true;
   if (task.state === "assigned") move(step, task, "queued", `${held.role} came back: ${why.reason}`);
   if (made && !why.isPreempted && ++text.left > CONTINUATIONS) {
     const message = `${text.left} miners left in the middle of this text; the last because: ${why.reason}`;
     giveUpText(step, task, text, failure("execution-failed", message));
-    return "given-up";
+    return "ended";
   }
   text.aliveUntil = step.now + STREAM_LEASE_MS;
   enqueue(step, task, "primary", true);

@@ -28,7 +28,9 @@ export function advance(step: Step, task: OpenTask): void {
   const model = step.state.models.get(task.spec.model) as CoreModel;
   if (task.text && !isReadyToJudge(step, task, task.text)) return;
   if (task.text && makersOf(task).every((run) => run.by === "reference")) {
-    return accept(step, task, task.runs[0] as Run, task.runs, []);
+    // Nothing to judge but the scores of who followed it: one that does not bear it out is not paid.
+    const agreeing = task.runs.filter((run) => isMaker(run) || judgedAll(step, model, task, run) === "PASS");
+    return accept(step, task, task.runs[0] as Run, agreeing, []);
   }
   if (task.wanted === 0 && task.runs.length > 0) task.wanted = drawWanted(step, task, model);
   const reference = judgeOf(task);

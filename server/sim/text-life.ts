@@ -17,7 +17,6 @@ import {
   toyScore,
   toyWork,
 } from "../core/toy-text.ts";
-import { accounts } from "../economy/accounts.ts";
 import { grant } from "../economy/holds.ts";
 import { HubProcess } from "./hub-process.ts";
 import { Timeline } from "./timeline.ts";
@@ -52,9 +51,13 @@ interface Asked {
   received: number[];
   replies: number;
   isTaken: number | null;
+  /** The caller said that it has enough: what still comes it does not read. */
+  isStopped: boolean;
 }
 
 const PIECE = 8;
+/** Two must be beyond what any honest device shows before a text fails by itself; of so few, nearly all are. */
+const TELLING_TOKENS = 8;
 const PREFILL_EDITION: ToyEdition = { error: 0.04, salt: 5 };
 const REST_MS = 200_000;
 const indifferent = new Proxy({}, { get: () => () => {} }) as Watcher;
@@ -213,7 +216,7 @@ class TextLife {
     this.#hub.books.hold({ task, customer, amount: price }, this.#now);
     // A text of so few tokens that nobody can be told by them is not what is looked at here.
     const isTaken = rng.next() < 0.15 ? 12 + nextInt(rng, 40) : null;
-    this.#asked.set(task, { inputs, received: [], replies: 0, isTaken });
+    this.#asked.set(task, { inputs, received: [], replies: 0, isTaken, isStopped: false });
     const deadlineAt = this.#now + 60_000;
     const more = { work: 1n, price, level, deadlineAt, text };
     this.#hub.report({ kind: "task.submitted", at: this.#now, spec: { ...spec, ...more } });
@@ -272,8 +275,10 @@ class TextLife {
   #part({ task, part }: Extract<HubEffect, { kind: "part" }>): void {
     const asked = this.#asked.get(task);
     if (!asked || asked.replies > 0) return void this.#faults.push(`${task}: tokens came after its answer`);
+    if (asked.isStopped) return;
     asked.received.push(...part.tokens);
     if (asked.isTaken === null || asked.received.length < asked.isTaken) return;
+    asked.isStopped = true;
     const text = { delivered: asked.received.length, finish: "stop" as const };
     this.#hub.report({ kind: "task.cancelled", at: this.#now, task, text });
   }
@@ -368,11 +373,26 @@ class TextLife {
     for (const fact of this.#settled) this.#judgeText(fact);
     for (const { name, kind } of this.#writers) {
       const owner = `own_${name}` as OwnerId;
-      const held = books.balance(accounts.minerHeld(owner));
-      if (kind === "swaps" && held > 0n) fault(`${name} was paid ${held}`);
+      const paid = kind === "swaps" ? this.#paidFor(owner) : 0;
+      if (paid > 0) fault(`${name} was paid for ${paid} tokens of a text`);
       const isHonest = kind === "honest" || kind === "leaves";
       if (isHonest && this.#suspended.includes(owner)) fault(`${name} is honest, and suspended`);
     }
+  }
+
+  /**
+   * The most tokens of a text that somebody was paid for; fewer than can tell an edition from another do not count, nor does
+   * what one copy wrote and the same copy bore out: two who lie alike are found by the reference node's share of checks.
+   */
+  #paidFor(owner: OwnerId): number {
+    const isAlike = ({ executions }: CheckDone) => executions.some(({ by }) => /own_tampers/.test(by));
+    const others = this.#settled.filter((fact) => !isAlike(fact));
+    const tokens = others.flatMap(({ text, executions }) =>
+      executions
+        .filter(({ by, accepted, signed }) => by === owner && accepted && signed)
+        .map(({ span }) => (span ? span.to - span.from : (text?.outputTokens ?? 0))),
+    );
+    return Math.max(0, ...tokens.filter((many) => many >= TELLING_TOKENS));
   }
 
   #judgeText({ task, text, basis, executions }: CheckDone): void {
@@ -383,7 +403,10 @@ class TextLife {
     const makers = executions.filter(({ role }) => role === "primary");
     const isCheated = makers.some(({ by }) => /own_(prefill|swaps|tampers)/.test(by));
     if (isCheated && basis === "unchecked") return;
-    if (makers.some(({ by }) => by.startsWith("own_swaps"))) this.#faults.push(`${task}: a swapped file was accepted`);
+    if (
+      makers.some(({ by, span }) => by.startsWith("own_swaps") && (span?.to ?? 0) - (span?.from ?? 0) >= TELLING_TOKENS)
+    )
+      this.#faults.push(`${task}: a swapped file was accepted`);
     if (isCheated) return;
     const right = tokensIn(toyGenerate(asked.inputs, exactEdition), textTensors.tokens);
     if (!asked.received.every((token, at) => token === right[at]))
