@@ -13,8 +13,10 @@ export interface TokenChunk {
   hash: Uint8Array;
 }
 
-/** A message per token would cost more than the token: so many, or as many as come in so short a while, go together. */
-const TOGETHER = 16;
+/**
+ * A message per token would cost more than the token: what comes in so short a while goes together, however much it is. A
+ * fast model must not send more messages than a slow one: nobody reads faster for it.
+ */
 const TOGETHER_MS = 50;
 
 /**
@@ -29,7 +31,6 @@ export class TokenStream {
   readonly #now: () => number;
   readonly #chunks: TokenChunk[] = [];
   #pending: GeneratedPart[] = [];
-  #pendingCount = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #firstAt = 0;
   #lastAt = 0;
@@ -56,8 +57,7 @@ export class TokenStream {
     if (isFirst) this.#firstAt = this.#lastAt;
     this.#pending.push(fresh);
     this.count += fresh.tokens.length;
-    this.#pendingCount += fresh.tokens.length;
-    if (isFirst || this.#pendingCount >= TOGETHER) this.#ready();
+    if (isFirst) this.#ready();
     else this.#timer ??= setTimeout(this.#ready, TOGETHER_MS);
   }
 
@@ -80,7 +80,6 @@ export class TokenStream {
     const tokens = bytesOf(this.#pending.map((part) => part.tokens));
     const logProbabilities = bytesOf(this.#pending.map((part) => part.logProbabilities));
     this.#pending = [];
-    this.#pendingCount = 0;
     for (let at = 0; at < tokens.length; at += 4 * limits.tokensPerMessage) {
       const end = at + 4 * limits.tokensPerMessage;
       const before = this.#chunks.at(-1)?.hash ?? sha256(preimages.tokensStart(this.#assignment));
