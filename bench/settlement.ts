@@ -22,6 +22,8 @@ const sizes = process.argv
 const folder = mkdtempSync(join(tmpdir(), "tabgrid-bench-settlement-"));
 const BATCH = 500;
 const MINERS = 1_000;
+/** Of the process that matures and closes, whatever the number of receipts: one whose memory grew with it would die of it. */
+const HEAP_MB = 64;
 
 async function posting() {
   const rounds = 4;
@@ -68,9 +70,10 @@ async function closing(receipts: number) {
   const postedS = (performance.now() - started) / 1_000;
   await books.store.close();
   const child = join(import.meta.dirname, "settlement-close.ts");
-  const told = execFileSync(process.execPath, [child, books.folder, String(books.now)], { encoding: "utf8" });
+  const limit = `--max-old-space-size=${HEAP_MB}`;
+  const told = execFileSync(process.execPath, [limit, child, books.folder, String(books.now)], { encoding: "utf8" });
   rmSync(books.folder, { recursive: true });
-  return { receipts, postedS: Number(postedS.toFixed(1)), ...JSON.parse(told) };
+  return { receipts, postedS: Number(postedS.toFixed(1)), ...JSON.parse(told), heapLimitMb: HEAP_MB };
 }
 
 try {

@@ -33,6 +33,15 @@ const then = (first: (epoch: number) => Promise<unknown>, act: () => Promise<{ o
 };
 const codeOf = (result: { ok: boolean; error?: { code: string } }) => result.error?.code ?? "ok";
 
+it("lets others in between the steps of a round of maturing", async () => {
+  let turned = false;
+  setImmediate(() => {
+    turned = true;
+  });
+  await books.settlement.maturer.round();
+  expect(turned).toBe(true);
+});
+
 describe("closing an epoch", () => {
   it("pays royalties, buys and burns, mints what was shown, and leaves the books whole", async () => {
     const plan = await closeWhole(1);

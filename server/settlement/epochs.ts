@@ -1,3 +1,4 @@
+import { setImmediate as nextLoop } from "node:timers/promises";
 import { failure, type TabgridError } from "../../shared/errors.ts";
 import { assert, err, ok, type Result } from "../../shared/result.ts";
 import type { Clock } from "../../shared/time.ts";
@@ -167,6 +168,8 @@ export class Epochs {
         const transfers = await store.settlement.postPart(epoch);
         return { value: transfers.length, transfers };
       });
+      // As in maturer.ts: others come in between.
+      await nextLoop();
     }
     const at = clock.now();
     await payouts.payOut(epoch, at);
