@@ -1,4 +1,5 @@
 import { failure } from "../../shared/errors.ts";
+import { limits } from "../../shared/limits.ts";
 import { executionsPriced } from "../../shared/pricing.ts";
 import { tensorsHash } from "../../shared/tensors-hash.ts";
 import { prefillWork } from "../../shared/text-work.ts";
@@ -192,8 +193,11 @@ function retain(step: Step, { spec, text }: OpenTask, run: Run, price: TaskSpec[
   step.state.retained.keep({ spec: { ...spec, price }, run, text }, owner, step.state.checks.rechecks);
   const standing = step.state.roster.standings.get(owner);
   const ground = { model: spec.model, runtime: run.runtime, deviceClass: run.deviceClass };
-  const failedSince = standing && passesOf(standing, ground) < step.state.checks.newcomerPasses;
-  if (failedSince) step.state.distrusted.add(owner);
+  if (!standing) return;
+  // While it waited for its signature its owner may have failed, here or on another ground.
+  const isNew = passesOf(standing, ground) < step.state.checks.newcomerPasses;
+  const failed = standing.history.findLast(({ kind }) => kind === "mismatch");
+  if (isNew || (failed && failed.at >= step.now - limits.chainGraceMs)) step.state.distrusted.add(owner);
 }
 
 const executionOf = (task: OpenTask, run: Run): Execution => ({

@@ -58,6 +58,7 @@ interface Asked {
 const PIECE = 8;
 /** Two must be beyond what any honest device shows before a text fails by itself; of so few, nearly all are. */
 const TELLING_TOKENS = 8;
+const TIE = 1e-5;
 const PREFILL_EDITION: ToyEdition = { error: 0.04, salt: 5 };
 const REST_MS = 200_000;
 const indifferent = new Proxy({}, { get: () => () => {} }) as Watcher;
@@ -408,8 +409,10 @@ class TextLife {
     )
       this.#faults.push(`${task}: a swapped file was accepted`);
     if (isCheated) return;
-    const right = tokensIn(toyGenerate(asked.inputs, exactEdition), textTensors.tokens);
-    if (!asked.received.every((token, at) => token === right[at]))
+    const tokens = tokenTensor(textTensors.tokens, asked.received);
+    const exact = toyScore([...asked.inputs, tokens, tokenTensor(textTensors.from, [0])], exactEdition);
+    // Devices differ in the last digits: where two tokens tie within that, either is right.
+    if (floatsIn(exact, textTensors.margins).some((margin) => margin > TIE))
       this.#faults.push(`${task}: not what the model says, though nobody cheated`);
   }
 }
