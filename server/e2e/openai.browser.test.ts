@@ -110,7 +110,8 @@ describe("with two tabs", () => {
       text += chunk.choices[0]?.delta.content ?? "";
     }
     expect(text).toBe(whole.choices[0]?.message.content);
-    expect(chunks).toBeGreaterThan(5);
+    // The first token goes at once, others as often as time allows.
+    expect(chunks).toBeGreaterThan(2);
     expect((await stream.totalUsage()).completion_tokens).toBe(whole.usage?.completion_tokens);
     const tokens = whole.choices[0]?.logprobs?.content ?? [];
     expect(tokens.map(({ token }) => token).join("")).toBe(text);
