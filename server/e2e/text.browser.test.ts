@@ -17,7 +17,7 @@ const { id, version } = manifestSchema.parse(JSON.parse(readFileSync(join(folder
 const MODEL = `${id}@${version}`;
 
 /** `TABGRID_KILLS=50`: how often a miner is killed in the middle of a stream. */
-const KILLS = Number(process.env.TABGRID_KILLS ?? 3);
+const KILLS = Number(process.env.TABGRID_KILLS ?? 1);
 
 /** What the answers of a test cost, as they say themselves; nano. */
 let charged = 0n;
