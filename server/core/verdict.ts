@@ -1,5 +1,4 @@
 import { failure } from "../../shared/errors.ts";
-import { limits } from "../../shared/limits.ts";
 import { executionsPriced } from "../../shared/pricing.ts";
 import { tensorsHash } from "../../shared/tensors-hash.ts";
 import { prefillWork } from "../../shared/text-work.ts";
@@ -193,11 +192,8 @@ function retain(step: Step, { spec, text }: OpenTask, run: Run, price: TaskSpec[
   step.state.retained.keep({ spec: { ...spec, price }, run, text }, owner, step.state.checks.rechecks);
   const standing = step.state.roster.standings.get(owner);
   const ground = { model: spec.model, runtime: run.runtime, deviceClass: run.deviceClass };
-  if (!standing) return;
-  // While it waited for its signature its owner may have failed, here or on another ground.
-  const isNew = passesOf(standing, ground) < step.state.checks.newcomerPasses;
-  const failed = standing.history.findLast(({ kind }) => kind === "mismatch");
-  if (isNew || (failed && failed.at >= step.now - limits.chainGraceMs)) step.state.distrusted.add(owner);
+  const failedSince = standing && passesOf(standing, ground) < step.state.checks.newcomerPasses;
+  if (failedSince) step.state.distrusted.add(owner);
 }
 
 const executionOf = (task: OpenTask, run: Run): Execution => ({
