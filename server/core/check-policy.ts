@@ -111,23 +111,60 @@ export class MedianPrice {
 
 const COMMITMENTS_KEPT = 64;
 
-/** What one device answered last, to notice an answer that is given to different questions. */
+/**
+ * What one device answered last, to notice an answer that is given to different questions. Kept as fingerprints in fixed
+ * memory: a stranger with the same one costs a check in 30 million answers, and a repeated answer is never missed.
+ */
 export class RecentAnswers {
-  /** Commitment → input; the newer half fills up, then becomes the older. */
-  #newer = new Map<string, string>();
-  #older = new Map<string, string>();
+  /** The newer half fills up, then becomes the older. */
+  #newer = new Half();
+  #older = new Half();
 
   /** True where the same outputs were returned for other inputs. */
   repeats(commitment: string, inputHash: string): boolean {
-    const known = this.#newer.get(commitment) ?? this.#older.get(commitment);
-    if (known !== undefined) return known !== inputHash;
-    if (this.#newer.size === COMMITMENTS_KEPT) {
-      this.#older = this.#newer;
-      this.#newer = new Map();
+    const [answer, question] = [fingerprint(commitment), fingerprint(inputHash)];
+    const known = this.#newer.questionOf(answer) || this.#older.questionOf(answer);
+    if (known !== 0) return known !== question;
+    if (this.#newer.isFull) {
+      [this.#newer, this.#older] = [this.#older, this.#newer];
+      this.#newer.clear();
     }
-    this.#newer.set(commitment, inputHash);
+    this.#newer.add(answer, question);
     return false;
   }
+}
+
+class Half {
+  readonly #answers = new Int32Array(COMMITMENTS_KEPT);
+  readonly #questions = new Int32Array(COMMITMENTS_KEPT);
+  #count = 0;
+
+  get isFull(): boolean {
+    return this.#count === COMMITMENTS_KEPT;
+  }
+
+  /** 0 where there is none. */
+  questionOf(answer: number): number {
+    const at = this.#answers.indexOf(answer);
+    return at < 0 ? 0 : (this.#questions[at] as number);
+  }
+
+  add(answer: number, question: number): void {
+    this.#answers[this.#count] = answer;
+    this.#questions[this.#count++] = question;
+  }
+
+  clear(): void {
+    this.#answers.fill(0);
+    this.#count = 0;
+  }
+}
+
+/** Of a hash in hex: its first 16 digits are as good as all. Never 0. */
+function fingerprint(hash: string): number {
+  let sum = 0;
+  for (let at = 0; at < 16 && at < hash.length; at++) sum = (Math.imul(sum, 31) + hash.charCodeAt(at)) | 0;
+  return sum || 1;
 }
 
 /** Outputs that a working model hardly gives: not a number somewhere, or the same number everywhere. */

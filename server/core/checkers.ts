@@ -4,7 +4,7 @@ import { checkRate, payOf } from "./check-policy.ts";
 import type { CoreModel } from "./events.ts";
 import type { WorkItem } from "./queue.ts";
 import { expectedMs, type MinerSession } from "./roster.ts";
-import { isCustomers, type OpenTask, type Run, type Step } from "./state.ts";
+import { checksOf, isCustomers, type OpenTask, type Run, type Step } from "./state.ts";
 import { deadlineOf, isMaker, makersOf } from "./text.ts";
 import { checkCostOf } from "./text-terms.ts";
 import { type Ground, isProven, NEWCOMER_PASSES, passesOf } from "./trust.ts";
@@ -78,26 +78,27 @@ export function drawWanted(step: Step, task: OpenTask, model: CoreModel): number
   if (!isCustomers(task)) return 2;
   if (spec.level !== "fast") return Math.max(2, executionsPriced(spec.level));
   if (!primary) return 1;
-  const rate = Math.max(...makers.map((run) => rateOf(step, task, model, run)));
+  let rate = 0;
+  for (const run of makers) rate = Math.max(rate, rateOf(step, task, model, run));
   if (rate >= 1) return 2;
   if (step.rng.next() >= rate) return 1;
-  const { checks } = step.state;
-  if (step.rng.next() >= referenceShareOf(step, task) * checks.canaryPart) return 2;
+  if (step.rng.next() >= referenceShareOf(step, task) * checksOf(step, task).canaryPart) return 2;
   return oweCanary(step, primary, model) ? 1 : 2;
 }
 
-export const referenceShareOf = (step: Step, task: OpenTask): number =>
-  task.runs.every((run) => run.network === null)
-    ? step.state.checks.referenceShareLocal
-    : step.state.checks.referenceShare;
+export function referenceShareOf(step: Step, task: OpenTask): number {
+  const { referenceShare, referenceShareLocal } = checksOf(step, task);
+  return task.runs.every((run) => run.network === null) ? referenceShareLocal : referenceShare;
+}
 
 function rateOf(step: Step, task: OpenTask, model: CoreModel, run: Run): number {
-  const { checks, prices, roster, classes } = step.state;
+  const { prices, roster, classes } = step.state;
   const { spec } = task;
   const standing = run.by === "reference" ? undefined : roster.standings.get(run.by);
   const ground = groundOf(task, run);
   if (!standing || standing.suspended || run.suspect || classes.isQuarantined(ground)) return 1;
   if (prices.isHigh(spec.price)) return 1;
+  const checks = checksOf(step, task);
   const pay = payOf(checks, spec.price, model.royaltyBasisPoints);
   const atRisk = Number(roster.atRisk.get(standing.owner) ?? 0n);
   const cost = task.text && spec.text ? checkCostOf(spec.text, task.text.tokens.length) : 1;
@@ -109,12 +110,12 @@ function rateOf(step: Step, task: OpenTask, model: CoreModel, run: Run): number 
  * in which peers alone agreed, so that a check that only repeats what its miner said is found out.
  */
 export function oweValidators(step: Step, task: OpenTask, agreeing: readonly Run[], model: CoreModel): void {
-  const { checks, roster } = step.state;
+  const { roster } = step.state;
   for (const run of agreeing) {
     const id = run.miner && roster.byMiner.get(run.miner);
     const session = id ? roster.sessions.get(id) : undefined;
     if (session?.role !== "validator") continue;
-    if (step.rng.next() < referenceShareOf(step, task) * checks.canaryPart) oweCanary(step, run, model);
+    if (step.rng.next() < referenceShareOf(step, task) * checksOf(step, task).canaryPart) oweCanary(step, run, model);
   }
 }
 

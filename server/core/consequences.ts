@@ -82,9 +82,10 @@ export function blame(
     ? besideEachOther(task.text, run, truth)
     : { ...run, reference: truth.outputs };
   out.push({ kind: "mismatch", assignment, spec: task.spec, outputs, reference });
-  const suspends = recordMismatch(standing, mismatch);
+  // Of answers from before a quarantine that are looked at after it.
+  const suspends = recordMismatch(standing, mismatch, state.classes.isQuarantined(ground));
   if (standing.pools) delete standing.pools[groundKey(ground)]; // what it held is in the mismatch
-  state.distrusted.add(standing.owner);
+  state.doubted.push(...state.retained.takeAll(standing.owner));
   const session = sessionOf(step, run);
   if (session) session.refuted++;
   if (suspends) openCase(step, standing);

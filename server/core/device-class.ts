@@ -11,7 +11,7 @@ import { type Ground, groundKey } from "./trust.ts";
  * does not, so whoever passes known answers and fails live work keeps its strikes.
  */
 const WINDOW_MS = 86_400_000;
-export const OWNERS_OF_A_FAULT = 3;
+const OWNERS_OF_A_FAULT = 3;
 
 /** Enough of the digest to tell classes apart, short enough to read. */
 export const deviceClassOf = (digest: string): string => digest.slice(0, 16);
@@ -29,7 +29,7 @@ export class DeviceClasses {
   #renewed = new Map<string, { madeAt: Millis; digest: string }>();
 
   isQuarantined(ground: Ground): boolean {
-    return this.#quarantined.has(groundKey(ground));
+    return this.#quarantined.size > 0 && this.#quarantined.has(groundKey(ground));
   }
 
   rule(ground: Ground, quarantined: boolean): void {

@@ -17,12 +17,13 @@ import type { TextPool } from "../../shared/text-agreement.ts";
 import type { FinishReason } from "../../shared/text-generation.ts";
 import type { Millis } from "../../shared/time.ts";
 import type { Tolerance } from "../../shared/tolerance.ts";
+import type { CheckPolicy } from "./check-policy.ts";
 import type { ProbesRenewed } from "./probes.ts";
 import type { Role } from "./queue.ts";
 import type { TaskState } from "./task.ts";
 import type { TopToken } from "./text.ts";
 import type { TextTerms } from "./text-terms.ts";
-import type { Ground } from "./trust.ts";
+import type { ExecutorStanding, Ground } from "./trust.ts";
 import type { AttestationFact, WitnessEvent, WitnessRecord } from "./witness.ts";
 
 /** The hub's whole vocabulary: what can happen to it, and what it can ask of the world. */
@@ -44,6 +45,10 @@ export interface TaskSpec {
   price: Nano;
   level: ServiceLevel;
   deadlineAt: Millis;
+  /** Of the model's domain as it was when the task was submitted; the hub's where it is left out. */
+  checks?: CheckPolicy;
+  /** Batch work that is no text (whose terms say it): waits for whoever pays the whole price. */
+  preemptible?: boolean;
   /** Of a text request: `inputs` are its prompt and settings (../../shared/text-generation.ts). */
   text?: TextTerms;
   /** What is done with the inputs of a task that is no text; `run` where it is left out. */
@@ -274,6 +279,8 @@ export interface Execution {
   /** The owner had fewer than 20 passed checks for this model when the task was drawn. */
   newcomer: boolean;
   computeMs: number;
+  /** Of its owner when the verdict was settled; the reference node has none. */
+  standing?: ExecutorStanding;
   /** FLOP of what it did itself; left out where that is the task's own work. */
   work?: bigint;
   /** FLOP of reading what the one before it had written, which the customer does not pay a second time. */

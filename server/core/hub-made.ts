@@ -7,11 +7,12 @@ import { compareResults } from "../../shared/tolerance.ts";
 import { blame, credit } from "./consequences.ts";
 import type { CoreModel, HubEvent, TaskSpec } from "./events.ts";
 import { freshQuestion, type KnownAnswer } from "./known-answers.ts";
+import type { UncheckedAnswer } from "./retained.ts";
 import type { MinerSession } from "./roster.ts";
 import { grant } from "./scheduler.ts";
 import { freshProgress, move, type OpenTask, type Origin, type Run, type Step, unpaid } from "./state.ts";
 import { compareScores } from "./text-evidence.ts";
-import { settleIfSigned } from "./verdict.ts";
+import { chargeFor, settleIfSigned } from "./verdict.ts";
 import { advance } from "./verification.ts";
 
 /**
@@ -19,22 +20,26 @@ import { advance } from "./verification.ts";
  * pays for them, nothing about them is shown, and a miner cannot tell them from ordinary work.
  */
 
-/** Answers that a distrusted owner gave unchecked are looked at again, each like any other check. */
+/**
+ * Doubted answers are looked at again, each like any other check: one that still waits for its signature after it, and the
+ * makers of one text one after the other.
+ */
 export function startRechecks(step: Step): void {
-  const { state } = step;
-  if (state.distrusted.size === 0) return;
-  const owners = [...state.distrusted];
-  state.distrusted.clear();
-  for (const owner of owners) {
-    for (const { spec, run, text } of state.retained.takeAll(owner)) {
-      const answer: Run = { ...run, accepted: null, signature: "signed" };
-      const task = open(step, spec, { kind: "recheck", answer });
-      task.text = text;
-      task.runs.push(answer);
-      task.state = "answered";
-      advance(step, task);
-    }
+  const { doubted, tasks } = step.state;
+  for (const unchecked of doubted.splice(0)) {
+    const { spec, state } = unchecked.task;
+    if (state === "settled" && !tasks.has(spec.task)) recheck(step, unchecked);
+    else doubted.push(unchecked);
   }
+}
+
+function recheck(step: Step, { task: settled, run }: UncheckedAnswer): void {
+  const answer: Run = { ...run, accepted: null, signature: "signed" };
+  const task = open(step, { ...settled.spec, price: chargeFor(settled) }, { kind: "recheck", answer });
+  task.text = settled.text;
+  task.runs.push(answer);
+  task.state = "answered";
+  advance(step, task);
 }
 
 /** Sends known answers to the miners that are owed one, as ordinary work; where none is ready the next is ordered. */

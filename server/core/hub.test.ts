@@ -38,6 +38,37 @@ describe("hub.step", () => {
     }
   });
 
+  it("takes batch work when nobody waits who pays the whole price", () => {
+    const world = new World();
+    world.join("a");
+    world.drain();
+    const batch = Array.from({ length: 40 }, (_, i) => world.submit(`b${i}`, "fast", 3, { preemptible: true }));
+    const paid = Array.from({ length: 5 }, (_, i) => world.submit(`p${i}`, "fast"));
+    const queue = world.state.queue.of(model.key);
+    expect(paid.map((task) => queue.position(task))).toEqual([0, 1, 2, 3, 4]);
+    const waiting = batch.map((task) => queue.position(task)).filter((position) => position !== null);
+    expect(waiting).toEqual(waiting.map((_, at) => paid.length + at));
+    expect(waiting.length).toBeGreaterThan(5);
+    world.drain();
+    for (const task of [...batch, ...paid]) world.rightAnswer(task);
+  });
+
+  it("says with each execution how its owner stood: trust, passed checks, what it had at risk", () => {
+    const world = new World(7);
+    world.join("a");
+    world.apply({ kind: "owner.funds", at: world.now, owner: "own_a" as never, atRisk: 123n });
+    world.drain();
+    for (let i = 0; i < 3; i++) {
+      world.submit(`${i}`);
+      world.drain();
+    }
+    const [first, , third] = world.done.map(({ executions }) => executions);
+    expect(first?.[0]?.standing).toMatchObject({ passed: 1, atRisk: 123n });
+    expect(third?.[0]?.standing).toMatchObject({ passed: 3, atRisk: 123n });
+    expect(third?.[0]?.standing?.trust).toBeGreaterThan(first?.[0]?.standing?.trust ?? 1);
+    expect(first?.find(({ by }) => by === "reference")).not.toHaveProperty("standing");
+  });
+
   it("does not settle before the signature, and pays nothing that stays unsigned", () => {
     const world = new World();
     const session = world.join("a");

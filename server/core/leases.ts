@@ -18,7 +18,7 @@ import { drawWitnesses } from "./witness.ts";
  * stragglers that are hedged, signatures that did not come. One sweep over what is open; nothing here owns a timer.
  */
 
-export const SWEEP_EVERY_MS = 50;
+const SWEEP_EVERY_MS = 50;
 const PREPARE_EVERY_MS = 250;
 const HEDGE = { role: "hedge", otherClass: false } as const;
 const HEDGE_SHARE = 0.01;

@@ -10,7 +10,7 @@ import type { CoreModel, HubEffect, TaskSpec, VerdictBasis } from "./events.ts";
 import { type KnownAnswer, KnownAnswers } from "./known-answers.ts";
 import type { ProbeSet } from "./probes.ts";
 import { Queue, type Role } from "./queue.ts";
-import { Retained } from "./retained.ts";
+import { Retained, type UncheckedAnswer } from "./retained.ts";
 import { type Assignment, noteSlow, Roster } from "./roster.ts";
 import { assertLegalMove, type TaskState } from "./task.ts";
 import type { Span, TextProgress } from "./text.ts";
@@ -104,7 +104,7 @@ export interface HubOptions {
   referenceServes: boolean;
   /** Reference runs in flight above which peers are preferred as checkers. */
   referenceBacklog: number;
-  /** Of the domain; that of `commons` where it is left out. */
+  /** Of tasks that name none; that of `commons` where it is left out. */
   checks?: CheckPolicy;
 }
 
@@ -140,8 +140,8 @@ export class HubState {
   readonly canarySessions = new Set<SessionId>();
   /** Texts of which a checker may be given a further part. */
   readonly scoringDue = new Set<TaskId>();
-  /** Owners whose unchecked results are to be looked at again. */
-  readonly distrusted = new Set<OwnerId>();
+  /** Unchecked answers whose owner has failed since: looked at again once they are settled. */
+  readonly doubted: UncheckedAnswer[] = [];
   referenceInFlight = 0;
   sweptAt: Millis = 0;
   /** Allowance for hedges: a hundredth of a task each, ../shared/policy.md "Words". */
@@ -179,6 +179,9 @@ export interface Step {
   out: HubEffect[];
 }
 
+/** How often a task is checked, and by whom. */
+export const checksOf = (step: Step, { spec }: OpenTask): CheckPolicy => spec.checks ?? step.state.checks;
+
 export const isCustomers = (task: OpenTask): boolean => task.origin.kind === "customer";
 
 export function move(step: Step, task: OpenTask, to: TaskState, what: string): void {
@@ -205,8 +208,8 @@ export function closeAssignment(step: Step, assignment: Assignment, answered: bo
 }
 
 export function enqueue(step: Step, task: OpenTask, role: Role, urgent: boolean, otherClass = false): void {
-  const { task: id, customer, model, rows, text } = task.spec;
-  const isLast = text?.preemptible === true && role === "primary";
+  const { task: id, customer, model, rows, text, preemptible } = task.spec;
+  const isLast = (text?.preemptible ?? preemptible) === true && role === "primary";
   const lane = isLast ? "last" : urgent ? "first" : "turn";
   step.state.queue.of(model).push({ task: id, customer, role, rows, otherClass }, lane);
   task.waiting++;

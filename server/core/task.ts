@@ -30,8 +30,6 @@ const legalMoves = {
 
 export type TaskState = keyof typeof legalMoves;
 
-export const openStates: ReadonlySet<TaskState> = new Set(["queued", "assigned", "answered", "checking", "rejected"]);
-
 export function assertLegalMove(from: TaskState, to: TaskState): void {
   assert((legalMoves[from] as readonly string[]).includes(to), `task may not move from ${from} to ${to}`);
 }

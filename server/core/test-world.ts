@@ -3,7 +3,7 @@ import type { Device, SessionRole } from "../../shared/protocol.ts";
 import { type Rng, seededRng } from "../../shared/random.ts";
 import { assert } from "../../shared/result.ts";
 import { type Tensor, tensorOf } from "../../shared/tensor.ts";
-import type { CheckDone, CoreModel, HubEffect, HubEvent, PoolWork } from "./events.ts";
+import type { CheckDone, CoreModel, HubEffect, HubEvent, PoolWork, TaskSpec } from "./events.ts";
 import { step } from "./hub.ts";
 import { HubState } from "./state.ts";
 
@@ -48,7 +48,7 @@ const answerable = new Set<HubEffect["kind"]>(["prepare", "assign", "run-referen
 export type Behaviour = "honest" | "tampers" | "silent";
 
 export class World {
-  readonly state = new HubState({ idPrefix: "test", referenceServes: true, referenceBacklog: 4 });
+  readonly state: HubState;
   readonly rng: Rng;
   now = 1_000;
   seq = new Map<SessionId, number>();
@@ -63,7 +63,8 @@ export class World {
   /** What is on its way: effects are answered when the world says so. */
   pending: HubEffect[] = [];
 
-  constructor(seed = 1) {
+  constructor(seed = 1, checks?: HubState["checks"]) {
+    this.state = new HubState({ idPrefix: "test", referenceServes: true, referenceBacklog: 4, checks });
     this.rng = seededRng(seed);
     this.apply({ kind: "model.published", at: this.now, model });
   }
@@ -119,7 +120,12 @@ export class World {
     return session;
   }
 
-  submit(name: string, level: "fast" | "verified" | "quorum-3" = "verified", value = 3): TaskId {
+  submit(
+    name: string,
+    level: "fast" | "verified" | "quorum-3" = "verified",
+    value = 3,
+    more: Partial<Pick<TaskSpec, "checks" | "preemptible" | "model">> = {},
+  ): TaskId {
     const task = `t_${name}` as TaskId;
     this.apply({
       kind: "task.submitted",
@@ -136,6 +142,7 @@ export class World {
         price: 1_000n,
         level,
         deadlineAt: this.now + 20_000,
+        ...more,
       },
     });
     return task;

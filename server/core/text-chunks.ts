@@ -87,7 +87,7 @@ function askToScore(step: Step, task: OpenTask, text: TextProgress, from: number
   step.out.push({ kind: "run-reference", task: spec.task, model: spec.model, inputs, mode: "score" });
 }
 
-export const referenceScore = (): Run => ({
+const referenceScore = (): Run => ({
   by: "reference",
   miner: null,
   network: null,

@@ -45,9 +45,7 @@ export function textPrice(terms: TextTerms, level: ServiceLevel, tokens: number)
 /** What one check alone is worth, where nobody has paid it. */
 export const checkPrice = (terms: TextTerms, tokens: number): Nano => priced(terms, costOf(terms, tokens).check);
 
-/** Half the work, not half the price: the least price is the same. */
-const priced = ({ tariff, preemptible }: TextTerms, work: bigint): Nano =>
-  priceOfWork(preemptible ? work / 2n : work, tariff);
+const priced = ({ tariff, preemptible }: TextTerms, work: bigint): Nano => priceOfWork(work, tariff, preemptible);
 
 /** A check's share of the work of making the text. */
 export function checkCostOf(terms: TextTerms, tokens: number): number {

@@ -30,7 +30,7 @@ function logitsAfter(text: Int32Array, out: Float32Array, { error, salt }: ToyEd
 }
 
 /** Runs a job to its end; `until` may end it after so many tokens of its text. */
-export function runToy(job: TextJob, edition: ToyEdition, until = Number.POSITIVE_INFINITY): void {
+function runToy(job: TextJob, edition: ToyEdition, until = Number.POSITIVE_INFINITY): void {
   const start = job.text.length;
   let cached = 0;
   for (let ask = job.next(cached, 128); ask; ask = job.next(cached, 128)) {

@@ -1,4 +1,5 @@
 import type { ModelKey, OwnerId } from "../../shared/ids.ts";
+import type { Nano } from "../../shared/money.ts";
 import type { Millis } from "../../shared/time.ts";
 import type { Mismatch, Standing, StandingNote } from "./events.ts";
 
@@ -44,6 +45,16 @@ export function freshStanding(owner: OwnerId, at: Millis): Standing {
   };
 }
 
+/** What a receipt says of whoever made or checked its answer. */
+export interface ExecutorStanding {
+  /** 0 to 1, to three places. */
+  trust: number;
+  /** k: passed checks since the last fail, for this model, runtime and device class. */
+  passed: number;
+  /** Held pay, and deposits at the pool's average price, in all domains: nano-USDC. */
+  atRisk: Nano;
+}
+
 export const trustOf = (standing: Standing): number => standing.alpha / (standing.alpha + standing.beta);
 
 /** k of the check policy. */
@@ -78,14 +89,19 @@ export function recordPass(standing: Standing, ground: Ground, at: Millis, earns
   } else note(standing, { kind: "passes", at, count: 1, strikes: standing.strikes });
 }
 
-/** An adjudicated mismatch: the reference node disagreed beyond FAIL. Returns whether it suspends the owner. */
-export function recordMismatch(standing: Standing, mismatch: Mismatch): boolean {
+/**
+ * An adjudicated mismatch: the reference node disagreed beyond FAIL. Returns whether it suspends the owner. One of a device class
+ * that is known to be at fault strikes nobody.
+ */
+export function recordMismatch(standing: Standing, mismatch: Mismatch, isOfClass = false): boolean {
   forget(standing, mismatch.at);
-  standing.beta += 1;
-  standing.strikes += strikeRule.mismatch;
   standing.passed[groundKey(mismatch)] = 0;
-  note(standing, { kind: "mismatch", at: mismatch.at, mismatch, voided: false, strikes: standing.strikes });
-  if (standing.suspended || standing.strikes < strikeRule.suspend) return false;
+  if (!isOfClass) {
+    standing.beta += 1;
+    standing.strikes += strikeRule.mismatch;
+  }
+  note(standing, { kind: "mismatch", at: mismatch.at, mismatch, voided: isOfClass, strikes: standing.strikes });
+  if (isOfClass || standing.suspended || standing.strikes < strikeRule.suspend) return false;
   standing.suspended = true;
   note(standing, { kind: "suspended", at: mismatch.at, strikes: standing.strikes });
   return true;

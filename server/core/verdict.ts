@@ -3,7 +3,7 @@ import { executionsPriced } from "../../shared/pricing.ts";
 import { tensorsHash } from "../../shared/tensors-hash.ts";
 import { prefillWork } from "../../shared/text-work.ts";
 import { compareResults } from "../../shared/tolerance.ts";
-import { oweValidators } from "./checkers.ts";
+import { groundOf, oweValidators } from "./checkers.ts";
 import { blame, credit } from "./consequences.ts";
 import type { CheckDone, CoreModel, Execution, Overturn, PoolWork, TaskSpec, VerdictBasis } from "./events.ts";
 import { endWithout, move, type OpenTask, type Run, recall, type Step, unpaid } from "./state.ts";
@@ -11,7 +11,7 @@ import { isMaker, makersOf, outputsOf, type TextProgress, termsOf } from "./text
 import { compareWithScore, keepEvidence } from "./text-evidence.ts";
 import { replyText } from "./text-release.ts";
 import { checkPrice, costOf, makingWork, textPrice } from "./text-terms.ts";
-import { passesOf } from "./trust.ts";
+import { passesOf, trustOf } from "./trust.ts";
 
 /**
  * What follows from a verdict (../shared/policy.md, "Verdicts and overturns"): the answer is accepted or refuted, everyone who
@@ -86,6 +86,7 @@ export function accept(
     for (const made of makersOf(task)) if (!refuted.includes(made)) keepEvidence(step, model, task, made, score);
   }
   book(step, task, agreeing, refuted, reference);
+  if (task.basis === "unchecked") for (const made of makersOf(task)) retain(step, task, made);
   if (task.basis === "checked")
     oweValidators(step, task, agreeing, step.state.models.get(task.spec.model) as CoreModel);
   for (const run of task.runs) {
@@ -148,21 +149,24 @@ export function settleIfSigned(step: Step, task: OpenTask): void {
     creator: model.creator,
     royaltyBasisPoints: model.royaltyBasisPoints,
     level: spec.level,
-    price: spec.price,
+    price: chargeFor(task),
     work: spec.work,
     basis: basis as CheckDone["basis"],
     inputHash: spec.inputHash,
     commitment: (answer as Run).commitment,
-    executions: task.runs.map((run) => executionOf(task, run)),
+    executions: task.runs.map((run) => ({ ...executionOf(task, run), ...standingOf(step, task, run) })),
     ...(text ? settledText(task, text) : {}),
   };
   step.out.push({ kind: "check-done", fact });
   move(step, task, "settled", "postings and receipt");
-  if (basis === "unchecked") for (const made of makersOf(task)) retain(step, task, made, fact.price);
 }
 
-/** What a text came to: priced and proven by the tokens that were delivered. */
-function settledText(task: OpenTask, text: TextProgress): Pick<CheckDone, "price" | "work" | "commitment" | "text"> {
+/** What its customer pays once it is settled; a text, by the tokens that were delivered. */
+export const chargeFor = (task: OpenTask): TaskSpec["price"] =>
+  task.text ? textPrice(termsOf(task), task.spec.level, task.text.tokens.length) : task.spec.price;
+
+/** What a text came to: proven by the tokens that were delivered. */
+function settledText(task: OpenTask, text: TextProgress): Pick<CheckDone, "work" | "commitment" | "text"> {
   const { spec } = task;
   const terms = termsOf(task);
   const outputTokens = text.tokens.length;
@@ -171,7 +175,6 @@ function settledText(task: OpenTask, text: TextProgress): Pick<CheckDone, "price
   const isWhole = made && others.length === 0 && made.signature !== "streamed";
   const whole = { from: 0, to: outputTokens };
   return {
-    price: textPrice(terms, spec.level, outputTokens),
     work: generation,
     commitment: isWhole ? made.commitment : tensorsHash(outputsOf(text, whole)),
     text: {
@@ -185,15 +188,9 @@ function settledText(task: OpenTask, text: TextProgress): Pick<CheckDone, "price
   };
 }
 
-/** An unchecked answer, kept so that a later fail of its owner has it looked at. */
-function retain(step: Step, { spec, text }: OpenTask, run: Run, price: TaskSpec["price"]): void {
-  const { by: owner } = run;
-  if (owner === "reference") return;
-  step.state.retained.keep({ spec: { ...spec, price }, run, text }, owner, step.state.checks.rechecks);
-  const standing = step.state.roster.standings.get(owner);
-  const ground = { model: spec.model, runtime: run.runtime, deviceClass: run.deviceClass };
-  const failedSince = standing && passesOf(standing, ground) < step.state.checks.newcomerPasses;
-  if (failedSince) step.state.distrusted.add(owner);
+/** From now on, signed or not, a fail of its owner has this answer looked at. */
+function retain({ state }: Step, task: OpenTask, run: Run): void {
+  if (run.by !== "reference") state.retained.keep({ task, run }, run.by, state.checks.rechecks);
 }
 
 const executionOf = (task: OpenTask, run: Run): Execution => ({
@@ -208,6 +205,14 @@ const executionOf = (task: OpenTask, run: Run): Execution => ({
   computeMs: run.computeMs,
   ...(task.text ? textWorkOf(task, task.text, run) : {}),
 });
+
+function standingOf({ state }: Step, task: OpenTask, run: Run): Pick<Execution, "standing"> {
+  const standing = run.by === "reference" ? undefined : state.roster.standings.get(run.by);
+  if (!standing) return {};
+  const trust = Math.round(trustOf(standing) * 1_000) / 1_000;
+  const passed = passesOf(standing, groundOf(task, run));
+  return { standing: { trust, passed, atRisk: state.roster.atRisk.get(standing.owner) ?? 0n } };
+}
 
 /** Its own tokens; whoever went on after others also read what these had written. */
 function textWorkOf(

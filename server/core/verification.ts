@@ -2,7 +2,7 @@ import { failure } from "../../shared/errors.ts";
 import { type Agreement, compareResults } from "../../shared/tolerance.ts";
 import { drawWanted, otherClassMayRun, referenceShareOf, someoneMayRun } from "./checkers.ts";
 import type { CoreModel } from "./events.ts";
-import { endWithout, enqueue, move, type OpenTask, type Run, recall, type Step } from "./state.ts";
+import { checksOf, endWithout, enqueue, move, type OpenTask, type Run, recall, type Step } from "./state.ts";
 import { isMaker, makersOf, scoreInputs, workOf } from "./text.ts";
 import { compareWithScore } from "./text-evidence.ts";
 import { cutShort } from "./text-release.ts";
@@ -132,7 +132,7 @@ function drawChecks(step: Step, task: OpenTask): void {
   }
   for (let i = 0; i < peers; i++) {
     // Another class stands in for a reference node that has no time.
-    const crosses = (forReference && !isFree) || rng.next() < state.checks.crossClassShare;
+    const crosses = (forReference && !isFree) || rng.next() < checksOf(step, task).crossClassShare;
     const otherClass = crosses && otherClassMayRun(step, task, "check");
     if (!otherClass && !someoneMayRun(step, task, { role: "check", otherClass })) break;
     toChecking(step, task, otherClass ? "check drawn from another device class" : "check drawn");

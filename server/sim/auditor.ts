@@ -15,6 +15,8 @@ export interface Given extends Lease {
   refuted: boolean;
   /** Broken on its face, or given by this device to another question. */
   suspicious: boolean;
+  /** Its owner was refuted after this was given and before it was settled. */
+  doubted: boolean;
 }
 
 export interface Watched {
@@ -68,7 +70,8 @@ export class Auditor implements Watcher {
   #inQuarantine = new Set<string>();
   #signedUpTo = new Map<string, number>();
   #toRecheck = new Set<string>();
-  /** Settled unchecked since the owner's last fail, oldest first. */
+  /** Given since the owner's last fail, oldest first; and what was settled unchecked of it. */
+  #answered = new Map<string, Given[]>();
   #unchecked = new Map<string, string[]>();
   #prices: bigint[] = [];
   #hedges = 0;
@@ -141,7 +144,8 @@ export class Auditor implements Watcher {
 
   assigned(to: Lease): void {
     const task = this.tasks.get(to.task);
-    const given: Given = { ...to, outputs: null, seq: 0, session: "", live: true, refuted: false, suspicious: false };
+    const blank = { outputs: null, seq: 0, session: "", live: true, refuted: false, suspicious: false, doubted: false };
+    const given: Given = { ...to, ...blank };
     this.#given.set(to.assignment, given);
     if (!task) return this.#canary(to);
     this.#ranAgain(to.task, task);
@@ -186,7 +190,9 @@ export class Auditor implements Watcher {
     const numbers = numbersOf(outputs);
     given.suspicious = (before !== undefined && before !== given.value) || numbers.every((one) => one === numbers[0]);
     record.passesAtMost++;
-    if (this.tasks.has(given.task)) record.undecided.add(assignment);
+    if (!this.tasks.has(given.task)) return;
+    record.undecided.add(assignment);
+    this.#answered.set(owner, [...(this.#answered.get(owner) ?? []), given]);
   }
 
   signed(session: string, seq: number): void {
@@ -219,7 +225,13 @@ export class Auditor implements Watcher {
       record.fails++;
       if (key === `${owner}|${given.model}`) record.passesAtMost = record.undecided.size;
     }
-    for (const task of this.#unchecked.get(owner)?.slice(-RECHECKED) ?? []) this.#expectRecheck(task);
+    const answered = this.#answered.get(owner) ?? [];
+    const unsettled = answered.filter((one) => this.#record(owner, one.model).undecided.has(one.assignment));
+    for (const one of unsettled.slice(-RECHECKED)) one.doubted = true;
+    const settled = this.#unchecked.get(owner) ?? [];
+    const tooOld = Math.max(0, settled.length + unsettled.length - RECHECKED);
+    for (const task of settled.slice(tooOld)) this.#expectRecheck(task);
+    this.#answered.delete(owner);
     this.#unchecked.delete(owner);
   }
 
@@ -285,13 +297,10 @@ export class Auditor implements Watcher {
     if (!this.#money.losses.has(run.owner) && held < LEAST_STAKE * pay) {
       this.#fault(`${run.owner} had nothing to lose, yet ${task} was not checked`);
     }
-    this.#unchecked.set(run.owner, [...(this.#unchecked.get(run.owner) ?? []), task]);
-    if (run.outputs && offBy(run) >= FAIL && record.fails > 0 && this.#failedSince(run)) this.#expectRecheck(task);
-  }
-
-  /** Its owner was refuted while this answer waited to be settled. */
-  #failedSince(run: Given): boolean {
-    return this.#record(run.owner, run.model).passesAtMost < NEWCOMER;
+    if (run.doubted) this.#expectRecheck(task);
+    else if (this.#answered.get(run.owner)?.includes(run)) {
+      this.#unchecked.set(run.owner, [...(this.#unchecked.get(run.owner) ?? []), task]);
+    }
   }
 
   overturned(task: string, owner: string): void {
@@ -339,6 +348,7 @@ export class Auditor implements Watcher {
     this.#prices = [];
     for (const watched of this.tasks.values()) watched.crashedSince = true;
     for (const given of this.#given.values()) given.live = false;
+    this.#answered.clear();
     this.#unchecked.clear();
   }
 

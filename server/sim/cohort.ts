@@ -50,7 +50,7 @@ export interface Block {
   executions: number;
 }
 
-export const PRICE = 3n * NANO_PER_MICRO;
+const PRICE = 3n * NANO_PER_MICRO;
 const WRONG = 4e-4;
 
 export class Cohort implements Watcher {

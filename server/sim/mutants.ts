@@ -80,7 +80,13 @@ export const mutants: readonly Mutant[] = [
   {
     rule: "a fail has the last unchecked results rechecked",
     file: "core/consequences.ts",
-    from: "state.distrusted.add(standing.owner);",
+    from: "state.doubted.push(...state.retained.takeAll(standing.owner));",
+    to: "",
+  },
+  {
+    rule: "also those that wait for a signature",
+    file: "core/hub-made.ts",
+    from: "    else doubted.push(unchecked);",
     to: "",
   },
   {

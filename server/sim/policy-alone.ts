@@ -23,7 +23,7 @@ export interface AloneLife {
 
 const ground = { model: "m@1" as ModelKey, runtime: "webgpu", deviceClass: "c" };
 
-export function aloneLife(options: AloneOptions, rng: Rng): AloneLife {
+function aloneLife(options: AloneOptions, rng: Rng): AloneLife {
   const { tasks, errorRate, checks, stakeInPays } = options;
   const standing = freshStanding("own" as OwnerId, 0);
   const unchecked: boolean[] = [];

@@ -225,7 +225,7 @@ export class WireMiner extends EventEmitter {
       .update(preimages.tokens(assignment, position, hash))
       .digest();
     this.#streams.set(assignment, { position: position + tokens.byteLength / 4, hash });
-    this.socket?.emit("tokens", { assignment, position, tokens, logProbabilities, mac, ...change });
+    this.socket?.emit("tokens", { items: [{ assignment, position, tokens, logProbabilities, mac, ...change }] });
   }
 
   chainSignature() {

@@ -1,9 +1,9 @@
 import type { Nano } from "../../../shared/money.ts";
-import { defaultEmissionRule, domainEmissions, emissionLevel } from "../../economy/emission.ts";
+import { defaultEmissionRule, domainEmissions, emissionLevel, ofSupply } from "../../economy/emission.ts";
 import type { Price } from "../../economy/market.ts";
 
 /** How much DN a week mints, by the rules of docs/emissions-study.md. R3 is the production code. */
-export const levels = ["fixed 2 %", "fixed 10 %", "R2", "R3", "R3 listed", "R4", "R5", "R6"] as const;
+const levels = ["fixed 2 %", "fixed 10 %", "R2", "R3", "R3 listed", "R4", "R5", "R6"] as const;
 export type Level = (typeof levels)[number];
 
 export interface Split {
@@ -91,11 +91,13 @@ export function emissionOf(level: Level): (week: Week) => number {
 function bounded(listed: boolean): (week: Week) => number {
   let previous: Nano | null = null;
   return ({ revenue, twap, close, supply }) => {
+    const rule = defaultEmissionRule;
+    const nanoSupply = BigInt(Math.round(supply * 1e9));
     previous = emissionLevel({
-      rule: defaultEmissionRule,
-      supply: BigInt(Math.round(supply * 1e9)),
+      rule,
+      supply: nanoSupply,
       epochMs: WEEK_MS,
-      revenue,
+      revenue: listed ? revenue : [],
       twap,
       previous,
     });
@@ -110,7 +112,9 @@ function bounded(listed: boolean): (week: Week) => number {
       listed,
       offset: false,
     };
-    const emissions = domainEmissions(previous, [demand], { twap, close }, (id) => id);
+    const ceiling = ofSupply(rule.ceilingPpm, nanoSupply, WEEK_MS);
+    const limits = { level: previous, ceiling, kappaPpm: rule.kappaPpm };
+    const emissions = domainEmissions(limits, [demand], { twap, close }, (id) => id);
     return Number(emissions.get("network")?.minted ?? 0n) / 1e9;
   };
 }
