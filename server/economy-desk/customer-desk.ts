@@ -15,9 +15,11 @@ const ISSUED_MOST: Nano = 1_000_000n * NANO_PER_UNIT;
 export class CustomerDesk {
   readonly #desk: Desk;
   readonly #keys: Pick<KeyRing, "add">;
-  constructor(desk: Desk, keys: Pick<KeyRing, "add">) {
+  readonly #newId: () => string;
+  constructor(desk: Desk, keys: Pick<KeyRing, "add">, newId: () => string) {
     this.#desk = desk;
     this.#keys = keys;
+    this.#newId = newId;
   }
 
   /** The key is shown here and never again. */
@@ -71,7 +73,7 @@ export class CustomerDesk {
         if (!held.ok) return held;
         gains.set(accounts.dnTreasury, -dn).set(accounts.dn(to), dn);
       }
-      const id = `grant:${randomBytes(12).toString("base64url")}`;
+      const id = `grant:${this.#newId()}`;
       const transfer: Transfer = { id, kind: "grant", at, task: null, legs: legsOf(gains) };
       return ok({ reply: null, subject: customer, transfers: [transfer], records: [] });
     });

@@ -52,6 +52,8 @@ export function actorOf({ customer, miner }: Caller): string {
 
 export class Desk {
   readonly #parts: DeskParts;
+  /** Changes of domains: versions and pledges are only ever added. */
+  #changes = 0;
   constructor(parts: DeskParts) {
     this.#parts = parts;
   }
@@ -98,6 +100,7 @@ export class Desk {
   /** Keeps what every quote and settlement asks in step with the books. */
   learn(record: PartyRecord): void {
     if (record.kind === "domain") {
+      this.#changes++;
       const { domain, timeline } = record.body as PartyBodies["domain"];
       this.domains.change(domain, timeline);
     } else if (record.kind === "version" && record.state === "minted") {
@@ -107,6 +110,21 @@ export class Desk {
       // Forgetting it again would ask for all pledges of the model; one look at the books more costs little.
       this.domains.wanted.add((record.body as PartyBodies["pledge"]).model);
     }
+  }
+
+  /** All that the books say of domains, versions and pledges, also where another hub wrote it. */
+  async learnAll(): Promise<void> {
+    const read = async () => {
+      const pledges = await this.all("pledge", { state: "open" });
+      return [...(await this.all("domain")), ...(await this.all("version")), ...pledges];
+    };
+    let changes: number;
+    let records: PartyRecord[];
+    do {
+      changes = this.#changes;
+      records = await read();
+    } while (changes !== this.#changes); // by this hub, in between: what was read may be older
+    for (const record of records) this.learn(record);
   }
 
   one<Kind extends PartyKind>(kind: Kind, id: string): Promise<PartyRecord<Kind> | null> {

@@ -122,7 +122,8 @@ export class DomainDesk {
         const minted = ownRoyalty(known.body.creator, known.body.royaltyBasisPoints);
         const same = changeRoyalty(minted, ownRoyalty(creator, royaltyBasisPoints));
         if (!same.ok) return same;
-        return err(failure("model-exists", `${model} is published`, { field: "version", got: model }));
+        const message = `${model} is published already; a version never changes, give another one`;
+        return err(failure("model-exists", message, { field: "version", got: model }));
       }
       const allowed = checkMint(book.timeline, this.#desk.domains.epoch, royaltyBasisPoints);
       if (!allowed.ok) return allowed;

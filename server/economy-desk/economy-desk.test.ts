@@ -8,6 +8,7 @@ import {
   proposalSchema,
   roundSchema,
   selfSchema,
+  swappedSchema,
 } from "../../shared/economy-api.ts";
 import type { ModelKey } from "../../shared/ids.ts";
 import { accounts } from "../economy/accounts.ts";
@@ -195,7 +196,7 @@ describe("the market", () => {
     await test.must("/market", test.operator, { usdc: String(50_000n * UNIT), dn: String(1_000_000n * UNIT) });
     test.clock.advance(DAY);
     const swap = { give: "USDC", amount: String(10n * UNIT), least: String(199n * UNIT) };
-    const { out } = await test.must("/market/swaps", ann.key, swap);
+    const { out } = swappedSchema.parse(await test.must("/market/swaps", ann.key, swap));
     expect(BigInt(out)).toBe((1_000_000n * UNIT * 10n) / 50_010n);
     test.clock.advance(30 * DAY);
     await test.must("/market/swaps", ann.key, { give: "DN", amount: out, least: "1" });

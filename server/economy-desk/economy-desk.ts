@@ -21,7 +21,9 @@ export interface EconomyDesk {
   governance: GovernanceDesk;
   market: MarketDesk;
   customers: CustomerDesk;
-  /** The running one. */
+  /** Takes over what other hubs on the same database have changed. */
+  catchUp(): Promise<void>;
+  /** The running epoch. */
   epoch(): number;
   now(): Millis;
   /** Ed25519, base64url: what miners sign their requests for. */
@@ -30,14 +32,14 @@ export interface EconomyDesk {
   changed(owner: OwnerId): Promise<void>;
 }
 
-const newId = (): string => randomBytes(12).toString("base64url");
+const randomId = (): string => randomBytes(12).toString("base64url");
 
 /** Reads what is settled already, and writes down what a fresh store lacks: the commons, genesis, the built-in models. */
 export async function openEconomyDesk(
   parts: DeskParts,
   keys: Pick<KeyRing, "add">,
   models: readonly RegisteredModel[],
-  { hubKey, changed }: Pick<EconomyDesk, "hubKey" | "changed">,
+  { hubKey, changed, newId = randomId }: Pick<EconomyDesk, "hubKey" | "changed"> & { newId?: () => string },
 ): Promise<EconomyDesk> {
   const { store, clock, domains } = parts;
   const desk = new Desk(parts);
@@ -54,8 +56,7 @@ export async function openEconomyDesk(
   }
   const parties = first.map((one) => ({ ...one, at, by: FOUNDATION }));
   await store.commit({ parties, transfers: [genesis(at)] });
-  const pledges = await desk.all("pledge", { state: "open" });
-  for (const record of [...(await desk.all("domain")), ...(await desk.all("version")), ...pledges]) desk.learn(record);
+  await desk.learnAll();
   return {
     domains: new DomainDesk(desk),
     miners: new MinerDesk(desk),
@@ -63,7 +64,12 @@ export async function openEconomyDesk(
     staking: new StakingDesk(desk),
     governance: new GovernanceDesk(desk, newId),
     market: new MarketDesk(desk, newId),
-    customers: new CustomerDesk(desk, keys),
+    customers: new CustomerDesk(desk, keys, newId),
+    async catchUp() {
+      const { epoch } = await store.settlement.running();
+      await desk.learnAll(); // after the epoch: what holds in it was written before it began
+      domains.epoch = Math.max(domains.epoch, epoch);
+    },
     epoch: () => domains.epoch,
     now: clock.now,
     hubKey,

@@ -26,7 +26,7 @@ type Voter = Caller & { customer: CustomerId };
 const noProposal = unknown("unknown-proposal");
 const NETWORK = "network";
 
-export const networkRecord = (book: NetworkBook): Written<"network"> => ({
+const networkRecord = (book: NetworkBook): Written<"network"> => ({
   kind: "network",
   id: NETWORK,
   party: null,

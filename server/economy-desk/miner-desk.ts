@@ -17,7 +17,7 @@ export type Registered = PartyBodies["registration"];
 
 const registrationId = (domain: string, owner: OwnerId): string => `${domain}/${owner}`;
 
-export const registrationRecord = (of: Registered): Written<"registration"> => ({
+const registrationRecord = (of: Registered): Written<"registration"> => ({
   kind: "registration",
   id: registrationId(of.domain, of.owner),
   party: accounts.miner(of.owner),

@@ -11,7 +11,10 @@ let ann: { customer: string; key: string };
 let bob: { customer: string; key: string };
 let miner: Awaited<ReturnType<TestDesk["miner"]>>;
 /** Of `commons`, as its owner would send them back. */
-let settings: Record<string, unknown> & { emission_split: Record<string, number> };
+let settings: Record<string, unknown> & {
+  emission_split: Record<string, number>;
+  verification: Record<string, unknown>;
+};
 let round: string;
 let building: string;
 let proposal: string;
@@ -70,6 +73,7 @@ const change = (more: Record<string, unknown>, from = 1): Call => [
 ];
 const emission = (more: Record<string, number>): Call =>
   change({ emission_split: { ...settings.emission_split, ...more } });
+const checks = (more: Record<string, unknown>): Call => change({ verification: { ...settings.verification, ...more } });
 const signed = (request: object, by?: never): Call => [
   "POST",
   "/miners/requests",
@@ -86,6 +90,19 @@ const rows: [what: string, code: ErrorCode, field: string, ask: () => Call | Pro
   ["an emission owner above 10 %", "share-out-of-bounds", "emission.owner", () => emission({ owner: 1_001 })],
   ["availability above 20 %", "share-out-of-bounds", "emission.availability", () => emission({ availability: 2_001 })],
   ["a pool below the cost of checks", "share-out-of-bounds", "revenue.pool", () => change({ pool: 729 })],
+  [
+    "a check rate below the policy's",
+    "share-out-of-bounds",
+    "verification.checkRate",
+    () => checks({ check_rate: 499 }),
+  ],
+  [
+    "a service level that is none",
+    "invalid-request",
+    "settings.verification.least_level",
+    () => checks({ least_level: "quorum-9" }),
+  ],
+  ["more checks than the pool pays", "share-out-of-bounds", "revenue.pool", () => checks({ check_rate: 2_000 })],
   ["e above 100 %", "share-out-of-bounds", "severePercent", () => change({ severe_percent: 101 })],
   ["miners below 30 %", "value-out-of-range", "revenue.miners", () => change({ emission: 6_000 })],
   ["an owner's share above 10 %", "value-out-of-range", "revenue.owner", () => change({ owner: 1_001 })],

@@ -17,10 +17,10 @@ export interface Target {
   validator: OwnerId | null;
 }
 
-export const positionId = ({ domain, validator, party }: Pick<Position, "domain" | "validator" | "party">): string =>
+const positionId = ({ domain, validator, party }: Pick<Position, "domain" | "validator" | "party">): string =>
   `${domain}/${validator ?? ""}/${party}`;
 
-export const positionRecord = (of: Position): Written<"position"> => ({
+const positionRecord = (of: Position): Written<"position"> => ({
   kind: "position",
   id: positionId(of),
   party: of.party,

@@ -3,8 +3,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { customerSchema, minerRequestText } from "../../shared/economy-api.ts";
+import { customerSchema } from "../../shared/economy-api.ts";
 import type { CustomerId, ModelKey, OwnerId } from "../../shared/ids.ts";
+import { requestText } from "../../shared/signed-request.ts";
 import { manualClock } from "../../shared/time.ts";
 import { KeyRing } from "../api/auth.ts";
 import { keys, startApi } from "../api/scripted-gateway.ts";
@@ -47,8 +48,7 @@ export async function startTestDesk() {
       headers: { ...(key !== null && { authorization: `Bearer ${key}` }), ...headers },
       ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
     });
-    // biome-ignore lint/suspicious/noExplicitAny: each test knows what it asked for
-    return { status: response.status, body: (await response.json()) as any };
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
   }
   const get = (path: string, key: string | null = keys.operator) => call("GET", path, key);
   const post = (path: string, key: string | null, body: unknown = {}, headers = {}) =>
@@ -85,7 +85,7 @@ export async function startTestDesk() {
     });
     const signed = (request: object, by = privateKey) => {
       const asked = JSON.stringify({ hub: "the-hub", at: clock.now(), ...request });
-      const signature = sign(null, Buffer.from(minerRequestText(asked)), by).toString("base64url");
+      const signature = sign(null, Buffer.from(requestText("miner-request", asked)), by).toString("base64url");
       return { public_key: text, request: asked, signature };
     };
     return { id, owner, privateKey, signed };

@@ -85,9 +85,16 @@ export const accounts = {
 export const heldPayOwner = (account: AccountId): OwnerId | null =>
   account.startsWith("miner:") && account.endsWith(":held") ? (account.slice(6, -5) as OwnerId) : null;
 
+/** Whose spendable USDC lies in the account; null for every other account. */
+export const spendingCustomer = (account: AccountId): CustomerId | null =>
+  account.startsWith("customer:") && !account.endsWith(":held") ? (account.slice(9) as CustomerId) : null;
+
 /** Whose verification pool the account is; null for every other account. */
 export const poolDomain = (account: AccountId): string | null =>
   account.startsWith("pool:") ? account.slice(5) : null;
+
+/** Collateral that an owner deposited in a domain. */
+export const isDeposit = (account: AccountId): boolean => account.startsWith("collateral:");
 
 const kindOf = (account: AccountId) => {
   const end = account.indexOf(":");

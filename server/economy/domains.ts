@@ -6,6 +6,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { AMOUNT_MAX } from "./amount.ts";
 import type { EmissionShares } from "./emission-split.ts";
 import { commonsRevenue, type DomainRevenue, revenueTable } from "./revenue.ts";
+import { checkVerification, commonsVerification, type VerificationTerms } from "./verification-terms.ts";
 
 /**
  * What a domain's owner decides, within global bounds. A change names the epoch in which it takes effect, and never reaches
@@ -27,6 +28,7 @@ export interface DomainSettings {
   targetStake: Nano;
   /** e: slashed in a severe case, per cent; the rest, f, is returned. */
   severePercent: number;
+  verification: VerificationTerms;
 }
 
 export const commonsSettings: DomainSettings = {
@@ -39,10 +41,11 @@ export const commonsSettings: DomainSettings = {
   minimumCollateral: 0n,
   targetStake: 1_000_000_000_000_000n,
   severePercent: 60,
+  verification: commonsVerification,
 };
 
 const WHOLE = 10_000;
-/** v: the policy's checks cost 7.3 % of the price, averaged over a miner's first 1,000 tasks. */
+/** v: what the policy's own checks cost; stricter ones may cost more (verification-terms.ts). */
 const POOL_LEAST = 730;
 const PROPORTION_MOST = 9_900;
 const OWNER_MOST = 1_000;
@@ -90,7 +93,8 @@ export function checkDomain(
     const table = revenueTable(revenue, royalty);
     if (!table.ok) return table;
   }
-  return ok(settings);
+  const verification = checkVerification(settings.verification, revenue);
+  return verification.ok ? ok(settings) : verification;
 }
 
 /** Settings by the epoch from which they hold, ascending. */

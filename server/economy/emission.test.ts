@@ -80,37 +80,56 @@ const demand = (domain: string, revenue: bigint, change: Partial<DomainDemand> =
 
 describe("domainEmissions", () => {
   const prices = { twap: price, close: price };
+  const limits = { level: FLOOR, ceiling: CEILING, kappaPpm: rule.kappaPpm };
 
-  it("an open domain mints no more than 3.8 % of its revenue; a listed one has its share", () => {
+  it("an open domain mints no more than 3.8 % of its revenue; the level is the listed one's", () => {
     const [open, listed] = [demand("open", 100n * UNIT), demand("listed", 100n * UNIT, { listed: true })];
-    const emissions = domainEmissions(FLOOR, [open, listed], prices, ties);
-    // 0.95 × 4 USDC at 0.05 USDC a DN.
-    expect(emissions.get("open")).toMatchObject({ guard: 76n * UNIT, minted: 76n * UNIT });
-    expect(emissions.get("listed")).toMatchObject({ guard: null, minted: FLOOR / 2n });
+    const emissions = domainEmissions(limits, [open, listed], prices, ties);
+    // κ × 100 and 0.95 × 4 USDC at 0.05 USDC a DN.
+    expect(emissions.get("open")).toMatchObject({ share: 800n * UNIT, guard: 76n * UNIT, minted: 76n * UNIT });
+    expect(emissions.get("listed")).toMatchObject({ share: FLOOR, guard: null, minted: FLOOR });
+  });
+
+  it("κ bounds an open domain too", () => {
+    const one = [demand("open", 100n * UNIT)];
+    const minted = (kappaPpm: bigint) =>
+      domainEmissions({ ...limits, kappaPpm }, one, prices, ties).get("open")?.minted;
+    expect(minted(38_000n)).toBe(76n * UNIT);
+    expect(minted(10_000n)).toBe(20n * UNIT);
+    expect(minted(0n)).toBe(0n);
+  });
+
+  it("open domains share what the ceiling leaves where that is less", () => {
+    const both = [demand("a", 100n * UNIT), demand("b", 300n * UNIT), demand("listed", UNIT, { listed: true })];
+    const minted = (ceiling: bigint) =>
+      [...domainEmissions({ ...limits, ceiling }, both, prices, ties).values()].map((one) => one.minted);
+    expect(minted(FLOOR + 304n * UNIT)).toEqual([76n * UNIT, 228n * UNIT, FLOOR]);
+    expect(minted(FLOOR + 100n * UNIT)).toEqual([25n * UNIT, 75n * UNIT, FLOOR]);
+    expect(minted(FLOOR - 1n)).toEqual([0n, 0n, FLOOR]);
   });
 
   it("the guard takes the higher of TWAP and closing price", () => {
     const one = [demand("open", 100n * UNIT)];
     const guard = (twap: bigint, close: bigint) =>
-      domainEmissions(FLOOR, one, { twap, close }, ties).get("open")?.guard;
+      domainEmissions(limits, one, { twap, close }, ties).get("open")?.guard;
     expect(guard(price, price * 2n)).toBe(38n * UNIT);
     expect(guard(price * 2n, price)).toBe(38n * UNIT);
   });
 
   it("offset takes z / TWAP off what is minted, not below zero", () => {
     const offset = (z: bigint) =>
-      domainEmissions(FLOOR, [demand("a", 100n * UNIT, { emission: z, offset: true })], prices, ties).get("a")?.minted;
+      domainEmissions(limits, [demand("a", 100n * UNIT, { emission: z, offset: true })], prices, ties).get("a")?.minted;
     expect(offset(0n)).toBe(76n * UNIT);
     expect(offset(UNIT)).toBe(56n * UNIT);
     expect(offset(50n * UNIT)).toBe(0n);
   });
 
   it("mints nothing without matured paid work", () => {
-    expect(domainEmissions(FLOOR, [demand("idle", 0n, { listed: true })], prices, ties).size).toBe(0);
-    expect(domainEmissions(FLOOR, [], prices, ties).size).toBe(0);
+    expect(domainEmissions(limits, [demand("idle", 0n, { listed: true })], prices, ties).size).toBe(0);
+    expect(domainEmissions(limits, [], prices, ties).size).toBe(0);
   });
 
-  it("shares sum to the level exactly; nothing exceeds share or guard; more revenue is never less", () => {
+  it("listed shares sum to the level exactly; nothing exceeds share, guard or ceiling; more revenue is never less", () => {
     const domains = fc.uniqueArray(
       fc.record({
         name: fc.constantFrom("a", "b", "c", "d"),
@@ -123,24 +142,22 @@ describe("domainEmissions", () => {
     );
     const anyPrice = fc.bigInt(PRICE_ONE / 1_000n, PRICE_ONE * 10n);
     fc.assert(
-      fc.property(domains, anyPrice, anyPrice, fc.bigInt(0n, CEILING), (list, twap, close, total) => {
+      fc.property(domains, anyPrice, anyPrice, fc.bigInt(0n, CEILING), (list, twap, close, level) => {
         const demands = list.map(({ name, revenue, listed, offset, z }) =>
           demand(name, revenue, { listed, offset, emission: z }),
         );
-        const emissions = domainEmissions(total, demands, { twap, close }, ties);
-        const shares = sum([...emissions.values()].map(({ share }) => share));
-        expect(shares).toBe(demands.some(({ revenue }) => revenue > 0n) ? total : 0n);
-        for (const { share, guard, minted } of emissions.values()) {
+        const of = (of: DomainDemand[]) => domainEmissions({ ...limits, level }, of, { twap, close }, ties);
+        const emissions = [...of(demands).values()];
+        const listed = emissions.filter(({ guard }) => guard === null);
+        expect(sum(listed.map(({ share }) => share))).toBe(listed.length > 0 ? level : 0n);
+        expect(sum(emissions.map(({ minted }) => minted)) <= CEILING).toBe(true);
+        for (const { share, guard, minted } of emissions) {
           expect(minted >= 0n && minted <= share && (guard === null || minted <= guard)).toBe(true);
         }
         const [first, ...rest] = demands as [DomainDemand];
-        const richer = domainEmissions(
-          total,
-          [{ ...first, ...demand(first.domain, first.revenue * 2n, { listed: first.listed }), emission: 0n }, ...rest],
-          { twap, close },
-          ties,
-        );
-        const minted = emissions.get(first.domain)?.minted ?? 0n;
+        const change = { listed: first.listed, offset: first.offset, emission: first.emission };
+        const richer = of([demand(first.domain, first.revenue * 2n, change), ...rest]);
+        const minted = of(demands).get(first.domain)?.minted ?? 0n;
         expect((richer.get(first.domain)?.minted ?? 0n) >= minted).toBe(true);
       }),
     );

@@ -5,11 +5,13 @@ import { apportion, greatest, least, sum } from "./apportion.ts";
 import { PRICE_ONE, type Price, toDn, WINDOW_MS } from "./market.ts";
 
 /**
- * How much DN an epoch may mint (../shared/money.md, "Emission of an epoch"): the network's level follows matured revenue
- * within bounds, domains share it by matured revenue, and no open domain can mint more than its self-dealers must lose.
+ * How much DN an epoch may mint (../shared/money.md, "Emission of an epoch"). The level follows the matured revenue of listed
+ * domains within bounds, and they share it. An open domain mints beside it what follows from its own revenue of this epoch
+ * alone, and less than its self-dealers must lose: no domain gains by what is traded in an open one
+ * (docs/decisions/emission-of-open-domains.md).
  */
 export interface EmissionRule {
-  /** κ: DN minted per DN that the network's revenue would buy. */
+  /** κ: DN minted per DN that revenue would buy. */
   kappaPpm: bigint;
   /** Of supply, a year. */
   floorPpm: bigint;
@@ -31,7 +33,7 @@ export interface LevelInput {
   /** DN minted less DN burned. */
   supply: Nano;
   epochMs: Millis;
-  /** Matured revenue of each epoch of the network, nano-USDC, the closing one last. */
+  /** Matured revenue of listed domains, of each epoch, nano-USDC, the closing one last. */
   revenue: readonly Nano[];
   /** Null while the pool has less than 28 days of prices. */
   twap: Price | null;
@@ -39,17 +41,20 @@ export interface LevelInput {
   previous: Nano | null;
 }
 
+/** `ppm` a year of supply, in one epoch. */
+export const ofSupply = (ppm: bigint, supply: Nano, epochMs: Millis): Nano =>
+  (supply * ppm * BigInt(epochMs)) / (1_000_000n * BigInt(YEAR_MS));
+
 /** Epochs before the first count as epochs without revenue. Null while emission is off. */
 export function emissionLevel({ rule, supply, epochMs, revenue, twap, previous }: LevelInput): Nano | null {
   if (twap === null) return previous;
   assert(twap > 0n && supply >= 0n && epochMs > 0, "emission needs a price, a supply and an epoch");
-  const ofSupply = (ppm: bigint): Nano => (supply * ppm * BigInt(epochMs)) / (1_000_000n * BigInt(YEAR_MS));
-  const floor = ofSupply(rule.floorPpm);
+  const floor = ofSupply(rule.floorPpm, supply, epochMs);
   if (previous === null) return floor;
   const epochs = Math.max(1, Math.ceil(WINDOW_MS / epochMs));
   const demand = sum(revenue.slice(-epochs));
   const wanted = (rule.kappaPpm * demand * PRICE_ONE) / (1_000_000n * BigInt(epochs) * twap);
-  const target = least(greatest(wanted, floor), ofSupply(rule.ceilingPpm));
+  const target = least(greatest(wanted, floor), ofSupply(rule.ceilingPpm, supply, epochMs));
   return least(greatest(target, ceilDiv(previous * STEP_DOWN, PPB)), (previous * STEP_UP) / PPB);
 }
 
@@ -70,6 +75,7 @@ export interface DomainDemand {
 }
 
 export interface DomainEmission {
+  /** Of the level; of an open domain κ × its own revenue. */
   share: Nano;
   /** Null for a listed domain. */
   guard: Nano | null;
@@ -78,25 +84,45 @@ export interface DomainEmission {
   minted: Nano;
 }
 
+export interface EmissionLimits {
+  /** Of listed domains together. */
+  level: Nano;
+  /** Of all domains together: what the level's claimants leave of it is the open domains'. */
+  ceiling: Nano;
+  kappaPpm: bigint;
+}
+
 /** Domains without matured revenue are left out: nothing is minted for them. `close` is the pool's price at the closing. */
 export function domainEmissions(
-  level: Nano,
+  { level, ceiling, kappaPpm }: EmissionLimits,
   demands: readonly DomainDemand[],
   prices: { twap: Price; close: Price },
   tieBreak: (id: string) => string,
 ): Map<string, DomainEmission> {
-  const weights = new Map(demands.map(({ domain, revenue }) => [domain, revenue]));
-  const shares = apportion(level, weights, tieBreak) ?? new Map<string, Nano>();
+  const paid = demands.filter(({ revenue }) => revenue > 0n);
+  const listed = new Map(paid.filter((one) => one.listed).map(({ domain, revenue }) => [domain, revenue]));
+  const shares = apportion(level, listed, tieBreak) ?? new Map<string, Nano>();
   const highest = greatest(prices.twap, prices.close);
-  const emissions = new Map<string, DomainEmission>();
-  for (const demand of demands) {
-    const share = shares.get(demand.domain);
-    if (share === undefined) continue;
-    const lost = ((demand.foundation + demand.processor) * GUARD_PERCENT) / 100n;
-    const guard = demand.listed ? null : toDn(lost, highest);
-    const offset = demand.offset ? ceilDiv(demand.emission * PRICE_ONE, prices.twap) : 0n;
-    const allowed = guard === null ? share : least(share, guard);
-    emissions.set(demand.domain, { share, guard, offset, minted: greatest(allowed - offset, 0n) });
-  }
-  return emissions;
+  const open = new Map(
+    paid
+      .filter((one) => !one.listed)
+      .map(({ domain, revenue, foundation, processor }) => {
+        const share = toDn((revenue * kappaPpm) / 1_000_000n, highest);
+        const guard = toDn(((foundation + processor) * GUARD_PERCENT) / 100n, highest);
+        return [domain, { share, guard, allowed: least(share, guard) }];
+      }),
+  );
+  const wanted = sum([...open.values()].map(({ allowed }) => allowed));
+  const left = greatest(ceiling - sum(shares.values()), 0n);
+  // Rounded down and not by largest remainder: more of one domain must never be a unit more for another.
+  const cut = (allowed: Nano): Nano => (wanted > left ? (allowed * left) / wanted : allowed);
+  return new Map(
+    paid.map(({ domain, emission, offset: isOffset }) => {
+      const own = open.get(domain);
+      const share = own?.share ?? shares.get(domain) ?? 0n;
+      const offset = isOffset ? ceilDiv(emission * PRICE_ONE, prices.twap) : 0n;
+      const allowed = own ? cut(own.allowed) : share;
+      return [domain, { share, guard: own?.guard ?? null, offset, minted: greatest(allowed - offset, 0n) }];
+    }),
+  );
 }

@@ -5,7 +5,7 @@ import { assert, err, ok, type Result } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
 import { accounts } from "./accounts.ts";
 import { apportion, epochTies, least, sum } from "./apportion.ts";
-import { type DomainEmission, domainEmissions, type EmissionRule, emissionLevel } from "./emission.ts";
+import { type DomainEmission, domainEmissions, type EmissionRule, emissionLevel, ofSupply } from "./emission.ts";
 import { divideModel, type EmissionShares, type ModelClaims } from "./emission-split.ts";
 import type { EpochTally, ModelTally } from "./epoch-tally.ts";
 import { hex, inputHash, legsOf, type Sha256, type Transfer } from "./ledger.ts";
@@ -58,7 +58,7 @@ export interface EpochDomain {
 /** What one epoch leaves to the next. */
 export interface EpochMemory {
   level: Nano | null;
-  /** Matured revenue of the network, by epoch; at least as many as an average needs. */
+  /** Matured revenue of listed domains, by epoch; at least as many as an average needs. */
   revenue: readonly Nano[];
   /** Burn revenue that the slippage bound left, by domain. */
   burn: ReadonlyMap<string, Nano>;
@@ -71,6 +71,8 @@ export interface EpochPlan {
   epoch: number;
   transfers: readonly Transfer[];
   market: Market;
+  /** Matured revenue of all domains, nano-USDC. */
+  revenue: Nano;
   domains: ReadonlyMap<string, DomainEmission>;
   minted: Nano;
   burned: Nano;
@@ -98,13 +100,20 @@ export function planEpoch(input: EpochInput, sha256: Sha256): EpochPlan {
   const bought = buyback(market, budgets, input.slippagePpm, context);
   if (bought.transfer) transfers.push(bought.transfer);
 
-  const revenue = [...previous.revenue, sum([...tally.domains.values()].map((one) => one.revenue))];
+  const demands = demandsOf(input);
+  const revenueOf = (list: typeof demands): Nano => sum(list.map((one) => one.revenue));
+  const revenue = [...previous.revenue, revenueOf(demands.filter(({ listed }) => listed))];
   const { rule, supply, epochMs } = input;
   const level = emissionLevel({ rule, supply, epochMs, revenue, twap: average, previous: previous.level });
   const domains =
     average === null || level === null
       ? new Map<string, DomainEmission>()
-      : domainEmissions(level, demandsOf(input), { twap: average, close: priceOf(bought.market) }, tieBreak);
+      : domainEmissions(
+          { level, ceiling: ofSupply(rule.ceilingPpm, supply, epochMs), kappaPpm: rule.kappaPpm },
+          demands,
+          { twap: average, close: priceOf(bought.market) },
+          tieBreak,
+        );
 
   let minted = 0n;
   for (const [domain, { emission, revenue: earned }] of tally.domains) {
@@ -142,7 +151,18 @@ export function planEpoch(input: EpochInput, sha256: Sha256): EpochPlan {
     burn: new Map(burnDomains(input).map((domain) => [domain, left.get(accounts.burn(domain)) ?? 0n])),
   };
   const digest = hex(sha256(...transfers.map((one) => `${one.id} ${inputHash(one, sha256)}\n`)));
-  return { epoch, transfers, market: bought.market, domains, minted, burned: bought.burned, memory, digest };
+  const { burned } = bought;
+  return {
+    epoch,
+    transfers,
+    market: bought.market,
+    revenue: revenueOf(demands),
+    domains,
+    minted,
+    burned,
+    memory,
+    digest,
+  };
 }
 
 const burnDomains = ({ tally, previous }: EpochInput): string[] =>

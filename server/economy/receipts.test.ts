@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { CustomerId, ModelKey, ReceiptId, TaskId } from "../../shared/ids.ts";
+import type { CustomerId, ModelKey, OwnerId, ReceiptId, TaskId } from "../../shared/ids.ts";
 import { hex, type Sha256 } from "./ledger.ts";
 import {
   canonicalJson,
@@ -90,7 +90,7 @@ const fact: VerifiedTask = {
 describe("a receipt", () => {
   const settlement = settle(fact, commonsRevenue, 0n, sha256);
   if (!settlement.ok) throw new Error(settlement.error.message);
-  const leaf = receiptLeaf(fact, settlement.value.transfer, "cc");
+  const leaf = receiptLeaf(fact, settlement.value.transfer, { filesHash: "cc" });
 
   it("is one text for one fact, names no customer, and its split sums to the price", () => {
     expect(leaf).toBe(
@@ -101,6 +101,17 @@ describe("a receipt", () => {
     );
     const amounts = Object.values(JSON.parse(leaf).split as Record<string, string>);
     expect(amounts.reduce((sum, amount) => sum + BigInt(amount), 0n)).toBe(fact.price);
+  });
+
+  it("records how the executor stood: trust, passed checks, what it had at risk and what it had deposited", () => {
+    const standing = { trust: 0.875, passed: 21, atRisk: 9_000n };
+    const execution = { ...(fact.executions[0] as VerifiedTask["executions"][number]), standing };
+    const by = "own_ann" as OwnerId;
+    const depositOf = (owner: OwnerId) => (owner === by ? 5n : 0n);
+    const of = (one: typeof execution) =>
+      JSON.parse(receiptLeaf({ ...fact, executions: [one] }, settlement.value.transfer, { depositOf })).executions[0];
+    expect(of({ ...execution, by }).standing).toEqual({ trust: 0.875, passed: 21, atRisk: "9000", deposit: "5" });
+    expect(of(execution)).not.toHaveProperty("standing");
   });
 
   it("has its root signed with a domain of its own", () => {

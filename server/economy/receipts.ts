@@ -1,5 +1,6 @@
-import type { ReceiptId } from "../../shared/ids.ts";
+import type { OwnerId, ReceiptId } from "../../shared/ids.ts";
 import { receiptOf } from "../../shared/ids.ts";
+import type { Nano } from "../../shared/money.ts";
 import { concat } from "../../shared/protocol.ts";
 import { assert } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
@@ -23,8 +24,19 @@ export interface ReceiptBatch {
 
 export const leafVersion = 1;
 
-/** The leaf's text: JSON with keys in alphabetical order and no spaces; amounts are strings. `filesHash`: of the manifest. */
-export function receiptLeaf(fact: VerifiedTask, settlement: Transfer, filesHash?: string): string {
+export interface ReceiptContext {
+  /** Of the manifest. */
+  filesHash?: string | undefined;
+  /** What an owner has deposited in the domain of the model, nano-DN. */
+  depositOf?: (owner: OwnerId) => Nano;
+}
+
+/** The leaf's text: JSON with keys in alphabetical order and no spaces; amounts are strings. */
+export function receiptLeaf(
+  fact: VerifiedTask,
+  settlement: Transfer,
+  { filesHash, depositOf = () => 0n }: ReceiptContext = {},
+): string {
   assert(settlement.task === fact.task, `receipt of ${fact.task} with the postings of ${settlement.task}`);
   return canonicalJson({
     version: leafVersion,
@@ -43,16 +55,19 @@ export function receiptLeaf(fact: VerifiedTask, settlement: Transfer, filesHash?
       finish: fact.text.finish,
       seed: fact.text.seed,
     },
-    executions: fact.executions.map(({ by, miner, assignment, role, commitment, accepted, signed, span }) => ({
-      by,
-      miner,
-      assignment,
-      role,
-      commitment,
-      accepted,
-      signed,
-      tokens: span && [span.from, span.to],
-    })),
+    executions: fact.executions.map(
+      ({ by, miner, assignment, role, commitment, accepted, signed, span, standing }) => ({
+        by,
+        miner,
+        assignment,
+        role,
+        commitment,
+        accepted,
+        signed,
+        tokens: span && [span.from, span.to],
+        standing: standing && by !== "reference" ? { ...standing, deposit: depositOf(by) } : undefined,
+      }),
+    ),
     price: fact.price,
     /** What each account but the payer's gained: sums to the price. */
     split: Object.fromEntries(

@@ -39,6 +39,8 @@ const must = <T>(result: Result<T, TabgridError>): T => {
 const domain = (change: Partial<DomainSettings>) => checkDomain({ ...commonsSettings, ...change }, [2_000]);
 const revenue = (change: Partial<DomainSettings["revenue"]>) =>
   domain({ revenue: { ...commonsSettings.revenue, ...change } });
+const checks = (change: Partial<DomainSettings["verification"]>) =>
+  domain({ verification: { ...commonsSettings.verification, ...change } });
 const emission = (change: Partial<DomainSettings["emission"]>) =>
   domain({ emission: { ...commonsSettings.emission, ...change } });
 
@@ -94,6 +96,44 @@ const rows: [string, ErrorCode, string | undefined, () => Result<unknown, Tabgri
   ["an emission owner above 10 %", "share-out-of-bounds", "emission.owner", () => emission({ owner: 1_001 })],
   ["availability above 20 %", "share-out-of-bounds", "emission.availability", () => emission({ availability: 2_001 })],
   ["a pool below the cost of checks", "share-out-of-bounds", "revenue.pool", () => revenue({ pool: 729 })],
+  [
+    "a check rate below the policy's",
+    "share-out-of-bounds",
+    "verification.checkRate",
+    () => checks({ checkRate: 499 }),
+  ],
+  ["a check rate above all", "share-out-of-bounds", "verification.checkRate", () => checks({ checkRate: 10_001 })],
+  [
+    "fewer passes than a newcomer has",
+    "share-out-of-bounds",
+    "verification.newcomerPasses",
+    () => checks({ newcomerPasses: 19 }),
+  ],
+  [
+    "more passes than the cost is averaged over",
+    "share-out-of-bounds",
+    "verification.newcomerPasses",
+    () => checks({ newcomerPasses: 1_001 }),
+  ],
+  [
+    "fewer checks by the reference node than the policy's",
+    "share-out-of-bounds",
+    "verification.referenceShare",
+    () => checks({ referenceShare: 1_999 }),
+  ],
+  [
+    "the reference node for itself",
+    "share-out-of-bounds",
+    "verification.referenceShare",
+    () => checks({ referenceShare: 5_001 }),
+  ],
+  [
+    "a service level that is none",
+    "value-out-of-range",
+    "verification.leastLevel",
+    () => checks({ leastLevel: "quorum-9" as never }),
+  ],
+  ["more checks than the pool pays", "share-out-of-bounds", "revenue.pool", () => checks({ checkRate: 2_000 })],
   ["e above 100 %", "share-out-of-bounds", "severePercent", () => domain({ severePercent: 101 })],
   ["miners below 30 % of a version", "value-out-of-range", "revenue.miners", () => revenue({ emission: 4_000 })],
   ["y above 10 %", "value-out-of-range", "revenue.processor", () => revenue({ processor: 1_001 })],

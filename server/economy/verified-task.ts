@@ -53,6 +53,8 @@ export interface VerifiedExecution {
   /** Its miner signed for it; only signed executions are paid. */
   signed: boolean;
   newcomer: boolean;
+  /** Of the owner when the verdict was settled: trust 0 to 1, passed checks, held pay and deposits in nano-USDC. */
+  standing?: { trust: number; passed: number; atRisk: Nano };
   /** FLOP of what it did itself; the task's own where it is left out. */
   work?: bigint;
   /** FLOP of reading what the makers of a text before it had written: none of the price pays that. */

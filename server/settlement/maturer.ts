@@ -9,12 +9,17 @@ import type { Runtime } from "../runtime.ts";
 import type { Matured } from "../store/maturing.ts";
 import type { Store } from "../store/store.ts";
 
-/** Lets held pay mature: a round goes through all that is due, in steps between the turns of the hub. */
+/**
+ * Lets held pay mature: a round goes through all that is due by the domains as they are now, in steps between the turns of
+ * the hub.
+ */
 export interface MaturerParts {
   runtime: Pick<Runtime, "between">;
   store: Store;
   clock: Clock;
   domains: DomainMap;
+  /** Takes over what other hubs have changed. */
+  catchUp(): Promise<void>;
 }
 
 const EVERY_MS = 60_000;
@@ -46,7 +51,8 @@ export class Maturer {
   }
 
   async #run(): Promise<void> {
-    const { runtime, store, clock } = this.#parts;
+    const { runtime, store, clock, catchUp } = this.#parts;
+    await catchUp();
     const now = clock.now();
     const bonds = await this.#bonds();
     let after: string | null = "";

@@ -13,6 +13,7 @@ export interface SettlementOptions {
   store: Store;
   clock: Clock;
   domains: DomainMap;
+  catchUp(): Promise<void>;
   rail: RailName;
   dataDir: string;
   /** base64url. */
@@ -33,9 +34,9 @@ export interface Settlement {
 
 /** Goes on with a closing that was interrupted, and lets mature what is due. */
 export async function openSettlement(options: SettlementOptions): Promise<Settlement> {
-  const { runtime, store, clock, domains, rail, dataDir, sign, hubKey } = options;
+  const { runtime, store, clock, domains, catchUp, rail, dataDir, sign, hubKey } = options;
   await store.settlement.begin(clock.now());
-  const maturer = new Maturer({ runtime, store, clock, domains });
+  const maturer = new Maturer({ runtime, store, clock, domains, catchUp });
   const payouts = new PayoutDesk({ runtime, store, clock, rail: openRail(rail, dataDir) });
   const epochs = new Epochs({ runtime, store, clock, domains, maturer, payouts, sign });
   const earnings = new EarningsDesk({ store, clock, posted: (transfers) => runtime.posted(transfers) });

@@ -52,8 +52,16 @@ export class PayoutDesk {
     return this.#parts.store.settlement.payouts.address(account);
   }
 
-  /** `proof`: the address's signature over `message`. Later epochs pay there; what was paid stays where it was. */
-  async setAddress(account: AccountId, address: string, proof: string): Promise<Result<PayoutAddress, TabgridError>> {
+  /**
+   * `proof`: the address's signature over `message`. Later epochs pay there; what was paid stays where it was. `at`: when it was
+   * asked for; `stale-nonce` where that is before what holds was asked for, so that no old request brings an old address back.
+   */
+  async setAddress(
+    account: AccountId,
+    address: string,
+    proof: string,
+    at: Millis = this.#parts.clock.now(),
+  ): Promise<Result<PayoutAddress, TabgridError>> {
     const checked = checkAddress(address);
     if (!checked.ok) return checked;
     const signer = signerOf(this.message(account, checked.value), proof);
@@ -61,7 +69,12 @@ export class PayoutDesk {
       const detail = { field: "proof", expected: `a signature by ${checked.value}`, got: signer ?? "no signature" };
       return err(failure("bad-signature", "the address did not sign this", detail));
     }
-    const set = { account, address: checked.value, proof, at: this.#parts.clock.now() };
+    const before = await this.address(account);
+    if (before && at < before.at) {
+      const detail = { field: "request.at", expected: `${before.at} or later`, got: String(at) };
+      return err(failure("stale-nonce", "the address was set by a later request", detail));
+    }
+    const set = { account, address: checked.value, proof, at };
     await this.#parts.store.settlement.payouts.setAddress(set);
     return ok(set);
   }

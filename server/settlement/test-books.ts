@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,6 +28,8 @@ export class TestBooks {
   keepsPosted = true;
   readonly domains = new DomainMap();
   rail: RailName = "off";
+  /** Names what commands make. */
+  newId: () => string = () => randomBytes(12).toString("base64url");
   readonly #traffic: Traffic;
   store!: Store;
   settlement!: Settlement;
@@ -52,29 +55,35 @@ export class TestBooks {
     const runtime = {
       between: async <T>(work: () => Promise<{ value: T; transfers: readonly Transfer[] }>): Promise<T> => {
         const { value, transfers } = await work();
-        this.#keep(transfers);
+        this.keep(transfers);
         return value;
       },
-      posted: (transfers: readonly Transfer[]) => this.#keep(transfers),
+      posted: this.keep,
     };
-    this.parties = await openDesk(this, clock);
+    await this.learn();
     this.settlement = await openSettlement({
       runtime,
       store,
       clock,
       domains: this.domains,
+      catchUp: this.parties.catchUp,
       rail: this.rail,
       dataDir: this.folder,
       sign: () => "signature",
       hubKey: "hub",
     });
-    this.domains.epoch = (await store.settlement.running()).epoch;
     return this;
   }
 
-  #keep(transfers: readonly Transfer[]): void {
-    if (this.keepsPosted) this.posted.push(...transfers);
+  /** What a new process would know of the books: desks opened anew, domains and prices read again. */
+  async learn(): Promise<void> {
+    this.parties = await openDesk(this);
+    this.domains.epoch = (await this.store.settlement.running()).epoch;
   }
+
+  readonly keep = (transfers: readonly Transfer[]): void => {
+    if (this.keepsPosted) this.posted.push(...transfers);
+  };
 
   /** Customers with money, published versions, and a market that is old enough to have a price. */
   async begin(fortune = 1_000n): Promise<this> {
@@ -118,8 +127,9 @@ export class TestBooks {
 
 export const foundation = { customer: null as CustomerId | null, key: null };
 
-const openDesk = ({ store, domains, posted }: TestBooks, clock: { now(): number }) =>
-  openEconomyDesk({ store, clock, domains, posted: (transfers) => posted.push(...transfers) }, { add: () => {} }, [], {
-    hubKey: "hub",
-    changed: async () => {},
-  });
+function openDesk(books: TestBooks) {
+  const { store, domains } = books;
+  const parts = { store, domains, clock: { now: () => books.now }, posted: books.keep };
+  const hub = { hubKey: "hub", changed: async () => {}, newId: () => books.newId() };
+  return openEconomyDesk(parts, { add: () => {} }, [], hub);
+}

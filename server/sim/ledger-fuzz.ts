@@ -1,34 +1,40 @@
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { createInterface } from "node:readline";
 import { cac } from "cac";
-import { TestBooks } from "../settlement/test-books.ts";
+import { Kysely, sql } from "kysely";
 import type { Engine } from "../store/engine.ts";
 import { openPostgres } from "../store/postgres.ts";
 import { SqlStore } from "../store/sql-store.ts";
 import { openSqlite } from "../store/sqlite.ts";
 import type { Store } from "../store/store.ts";
-import { abortingEngine, InjectedAbort } from "./ledger-engine.ts";
-import { LedgerLife } from "./ledger-life.ts";
+import type { Tables } from "../store/tables.ts";
+import { type Abort, abortingEngine, InjectedAbort } from "./ledger-engine.ts";
+import { faultsOf, recordFaults } from "./ledger-faults.ts";
+import { killTimes, play } from "./ledger-kills.ts";
+import { LedgerLife, openBooks, type Step } from "./ledger-life.ts";
 
 /**
- * The books under fire: `node server/sim/ledger-fuzz.ts --operations 1000000` plays seeded operations over the whole economy on
- * SQLite, and aborts every commit of every step once, by turns before it and after it; `--postgres URL` does so there; `--kills
- * 1000` kills a process that plays, again and again, and looks at what it leaves. The same seed ends in the same hash.
+ * The books under fire: `npm run fuzz -- --operations 1000000` plays seeded operations over the whole economy
+ * (ledger-life.ts) on SQLite. Every commit that a step makes is lost once before it and once after it, and the step is tried
+ * again by what a new process would know. `--postgres URL` does so there; `--kills 1000` kills a process that plays, again and
+ * again, and looks at what it leaves. What is looked for: ledger-faults.ts. The same seed ends in the same hash.
  */
 export interface FuzzReport {
   operations: number;
   steps: number;
+  /** Distinct commits of all steps; each was aborted twice. */
+  commits: number;
   aborts: number;
+  epochs: number;
   seconds: number;
   faults: string[];
-  /** Over all balances and tallies. */
+  /** Over all balances, and the digests of all epochs' plans. */
   hash: string;
+  /** Steps by name: how many were done, and how many refused or found nothing to do. */
+  played: Record<string, [number, number]>;
 }
 
 export interface FuzzOptions {
@@ -43,74 +49,83 @@ export interface FuzzOptions {
   checks?: number;
 }
 
+/** Steps between two looks at what parties' records say. */
+const LOOK_EVERY = 250;
+/** Of a step; a closing has some 20 commits, each tried three times. */
+const TRIES_MOST = 500;
+
 export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
   const { seed, operations, batch, abort = true, checks = 4 } = options;
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), "tabgrid-fuzz-"));
   const started = performance.now();
   const faults: string[] = [];
-  let [aborts, steps, at, armed] = [0, 0, 0, Number.POSITIVE_INFINITY];
-  const next = () => {
-    if (++at !== armed) return null;
+  const seen: Record<Abort, Set<string>> = { before: new Set(), after: new Set() };
+  let [operationsDone, steps, commits, aborts, isArmed] = [0, 0, 0, 0, false];
+  const next = (written: string): Abort | null => {
+    if (!isArmed) return null;
+    const due = (["before", "after"] as const).find((when) => !seen[when].has(written));
+    if (due === undefined) return null;
+    seen[due].add(written);
+    if (due === "before") commits += 1;
     aborts += 1;
-    return aborts % 2 === 0 ? "after" : "before";
+    return due;
   };
   const engine = options.engine(folder);
   await engine.lock();
+  const db = new Kysely<Tables>({ dialect: engine.dialect });
+  // Aborts lose nothing of what the database has: waiting for a disk would test the disk.
+  if (engine.kind === "sqlite") await sql`pragma synchronous = off`.execute(db);
   const store = new SqlStore(abortingEngine(engine, next), "one");
-  const books = await new TestBooks(folder).on(store);
-  try {
-    if ((await store.counts()).accounts < 5) await books.begin(1_000_000_000n);
-    const life = new LedgerLife(books, seed, batch);
-    let checked = 0;
-    while (life.operations < operations && faults.length === 0) {
-      const step = life.next();
-      steps += 1;
-      // The n-th try of a step dies at its n-th commit; the last one has no more to die at.
-      for (armed = abort ? 1 : Number.POSITIVE_INFINITY; ; armed++) {
-        at = 0;
-        try {
-          await step();
-          break;
-        } catch (error) {
-          if (!(error instanceof InjectedAbort)) throw error;
-          const { USDC, DN } = await store.imbalance();
-          if (USDC !== 0n || DN !== 0n) faults.push(`step ${steps}: imbalance of ${USDC} USDC, ${DN} DN`);
-        }
-      }
-      armed = Number.POSITIVE_INFINITY;
-      if (life.operations >= (operations * (checked + 1)) / checks) {
-        checked += 1;
-        faults.push(...(await faultsOf(store, books)));
+  const books = await openBooks(store, folder);
+  const played: Record<string, [number, number]> = {};
+
+  async function does(step: Step): Promise<boolean> {
+    for (const when of ["before", "after"] as const) seen[when].clear();
+    for (let tries = 1; ; tries++) {
+      if (tries > TRIES_MOST) throw new Error(`still not done after ${tries} tries`);
+      isArmed = abort;
+      try {
+        return await step.run();
+      } catch (error) {
+        if (!(error instanceof InjectedAbort)) throw error;
+        isArmed = false;
+        const { USDC, DN } = await store.imbalance();
+        if (USDC !== 0n || DN !== 0n) faults.push(`imbalance of ${USDC} USDC, ${DN} DN`);
+        await books.learn();
+      } finally {
+        isArmed = false;
       }
     }
+  }
+
+  try {
+    const life = new LedgerLife(books, seed, batch);
+    for (let checked = 0; operationsDone < operations && faults.length === 0; ) {
+      const step = life.next();
+      steps += 1;
+      try {
+        const [done, refused] = played[step.name] ?? [0, 0];
+        played[step.name] = (await does(step)) ? [done + 1, refused] : [done, refused + 1];
+        if (steps % LOOK_EVERY === 0) faults.push(...(await recordFaults(books)));
+        operationsDone += step.operations;
+        if (operationsDone >= (operations * (checked + 1)) / checks) {
+          checked += 1;
+          faults.push(...(await faultsOf(db, books)));
+        }
+      } catch (error) {
+        faults.push((error as Error).stack ?? String(error));
+      }
+      if (faults.length > 0) faults.unshift(`seed ${seed}, step ${steps}, ${step.name}:`);
+    }
     const hash = await hashOf(store);
+    const epochs = (await store.settlement.running()).epoch - 1;
     const seconds = Number(((performance.now() - started) / 1_000).toFixed(1));
-    return { operations: life.operations, steps, aborts, seconds, faults, hash };
+    return { operations: operationsDone, steps, commits, aborts, epochs, seconds, faults, hash, played };
   } finally {
+    await books.settlement.maturer.close();
     await store.close();
     if (!options.folder) rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** Invariants: the auditor's, the market's reserves, what registrations and stakes say they hold, supply. */
-export async function faultsOf(store: Store, books: TestBooks): Promise<string[]> {
-  const faults = await store.integrityCheck();
-  const same = (what: string, a: bigint, b: bigint) => a === b || faults.push(`${what}: ${a} is not ${b}`);
-  const market = (await store.parties.one("market", "market"))?.body;
-  if (market) {
-    same("USDC of the market", market.usdc, await books.balance("market"));
-    same("DN of the market", market.dn, await books.balance("dn:market"));
-  }
-  const sumOf = (amounts: bigint[]) => amounts.reduce((sum, amount) => sum + amount, 0n);
-  const deposits = (await store.parties.all("registration")).map(({ body }) => body.deposit);
-  same("deposits", sumOf(deposits), await store.parties.sum("collateral:"));
-  const positions = (await store.parties.all("position")).map(({ body }) => body);
-  same("stake", sumOf(positions.map(({ amount }) => amount)), await store.parties.sum("stake:"));
-  const leaving = positions.flatMap(({ unbonding }) => unbonding.map(({ amount }) => amount));
-  same("unbonding stake", sumOf(leaving), await store.parties.sum("unbonding:"));
-  const pledges = (await store.parties.all("pledge")).map(({ body }) => body.left);
-  same("pledges", sumOf(pledges), await store.parties.sum("pledge:"));
-  return faults;
 }
 
 async function hashOf(store: Store): Promise<string> {
@@ -126,32 +141,10 @@ async function hashOf(store: Store): Promise<string> {
   return hash.digest("hex");
 }
 
-/** Lets a child play and kills it, `count` times, on the same books; after each the books are looked at. */
-export async function killTimes(count: number, folder: string, seed: number): Promise<string[]> {
-  const faults: string[] = [];
-  for (let n = 0; n < count && faults.length === 0; n++) {
-    const child = spawn(process.execPath, [import.meta.filename, "--play", folder, "--seed", String(seed + n)], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    const gone = once(child, "exit");
-    for await (const _ of createInterface({ input: child.stdout })) {
-      setTimeout(() => child.kill("SIGKILL"), (n * 7) % 50);
-      break;
-    }
-    await gone;
-    const engine = openSqlite(folder);
-    await engine.lock();
-    const store = new SqlStore(engine, "one");
-    const books = await new TestBooks(folder).on(store);
-    const open = await store.openHolds();
-    faults.push(...(n % 10 === 9 || n === count - 1 ? await faultsOf(store, books) : []));
-    const { USDC, DN } = await store.imbalance();
-    if (USDC !== 0n || DN !== 0n)
-      faults.push(`kill ${n}: imbalance of ${USDC} USDC, ${DN} DN, ${open.length} holds open`);
-    await store.close();
-  }
-  return faults;
-}
+const textOf = ({ played, ...report }: FuzzReport): string => {
+  const lines = Object.entries(played).map(([name, [done, refused]]) => `  ${name}: ${done} done, ${refused} refused`);
+  return [JSON.stringify(report, null, 1), "Steps:", ...lines.sort()].join("\n");
+};
 
 interface Options {
   operations: number;
@@ -162,28 +155,29 @@ interface Options {
   play?: string;
 }
 
-async function main({ operations, seed, batch, postgres, kills, play }: Options): Promise<void> {
-  if (play !== undefined) {
-    process.stdout.write("playing\n");
-    await fuzz({ seed, operations: 1_000_000, batch: 20, engine: openSqlite, abort: false, folder: play, checks: 1 });
+async function main({ operations, seed, batch, postgres, kills, play: folder }: Options): Promise<void> {
+  if (folder !== undefined) return play(folder, seed);
+  if (kills !== undefined) {
+    const report = await killTimes(kills, seed);
+    console.log(JSON.stringify(report, null, 1));
+    process.exitCode = report.faults.length > 0 ? 1 : 0;
     return;
   }
-  let faults: string[];
-  if (kills !== undefined) {
-    const folder = mkdtempSync(join(tmpdir(), "tabgrid-kills-"));
-    await fuzz({ seed, operations: 200, batch: 20, engine: openSqlite, folder, checks: 1 });
-    faults = await killTimes(kills, folder, seed + 1);
-    rmSync(folder, { recursive: true, force: true });
-    console.log(JSON.stringify({ kills, faults }));
-  } else {
-    const schema = `tabgrid_fuzz_${process.pid}`;
-    const engine = postgres === undefined ? openSqlite : () => openPostgres(postgres, schema, "one");
-    const report = await fuzz({ seed, operations, batch, engine });
-    faults = report.faults;
-    console.log(JSON.stringify(report));
-    if (postgres !== undefined) console.error(`The books are in the schema ${schema}.`);
-  }
-  process.exitCode = faults.length > 0 ? 1 : 0;
+  const schema = `tabgrid_fuzz_${process.pid}`;
+  const engine = postgres === undefined ? openSqlite : () => openPostgres(postgres, schema, "one");
+  const report = await fuzz({ seed, operations, batch, engine });
+  console.log(textOf(report));
+  const isFaulty = report.faults.length > 0;
+  process.exitCode = isFaulty ? 1 : 0;
+  if (postgres === undefined) return;
+  if (isFaulty) console.error(`The books are in the schema ${schema}.`);
+  else await dropSchema(postgres, schema);
+}
+
+export async function dropSchema(url: string, schema: string): Promise<void> {
+  const db = new Kysely<Tables>({ dialect: openPostgres(url, schema, "one").dialect });
+  await sql`drop schema if exists ${sql.id(schema)} cascade`.execute(db);
+  await db.destroy();
 }
 
 if (process.argv[1] === import.meta.filename) {
@@ -192,10 +186,10 @@ if (process.argv[1] === import.meta.filename) {
     .command("", "Fuzz the books")
     .option("--operations <count>", "How many", { default: 100_000 })
     .option("--seed <number>", "The same seed, the same life", { default: 1 })
-    .option("--batch <tasks>", "Most tasks of a commit", { default: 200 })
+    .option("--batch <tasks>", "Most tasks of a commit", { default: 100 })
     .option("--postgres <url>", "There instead of SQLite")
     .option("--kills <count>", "Kill a playing process so often")
-    .option("--play <folder>", "Play on these books without end")
+    .option("--play <folder>", "Play on these books until killed")
     .action(main);
   cli.help();
   cli.parse();

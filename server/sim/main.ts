@@ -12,6 +12,7 @@ const TEXTS_PER_LIFE = 12;
  *   npm run sim -- --mutants       breaks rules on purpose and sees whether the auditor notices
  *   npm run sim -- --study verification --json
  *   npm run sim -- --study emissions --draws 500   writes the results of docs/emissions-study.md
+ *   npm run sim -- --study self-dealing --settings 48000
  */
 interface Options {
   seed?: number;
@@ -19,6 +20,7 @@ interface Options {
   from: number;
   study?: string;
   draws?: number;
+  settings: number;
   mutants?: boolean;
   json?: boolean;
   workers: number;
@@ -33,9 +35,10 @@ cli
   .option("--mutants", "Break rule after rule in a copy of the code, and see whether the auditor notices")
   .option(
     "--study <name>",
-    "verification: measure the figures of the verification policy; emissions: play the rules of emission",
+    "verification: measure the figures of the verification policy; emissions: play the rules of emission; self-dealing: search for a setting in which it pays",
   )
   .option("--draws <count>", "Draws of the emissions study", { default: 500 })
+  .option("--settings <count>", "Settings that the self-dealing study plays", { default: 48_000 })
   .option("--workers <count>", "Threads of a study", { default: 2 })
   .option("--json", "Print JSON")
   .action(run);
@@ -48,7 +51,18 @@ async function run(options: Options): Promise<void> {
       const { main } = await import("./emissions/study.ts");
       return main(["--draws", String(options.draws)]);
     }
-    if (options.study !== "verification") fail(`no study named ${options.study}; there are: verification, emissions`);
+    if (options.study === "self-dealing") {
+      const { settings, workers } = options;
+      if (!Number.isInteger(settings) || settings < 1) fail("settings are a whole number");
+      const { selfDealingStudy } = await import("./self-dealing/study.ts");
+      const study = await selfDealingStudy(settings, workers, (line) => console.error(line));
+      console.log(options.json ? JSON.stringify(study, bigText, 2) : study.lines.join("\n"));
+      process.exitCode = study.open.gained === 0 ? 0 : 1;
+      return;
+    }
+    if (options.study !== "verification") {
+      fail(`no study named ${options.study}; there are: verification, emissions, self-dealing`);
+    }
     const { verificationStudy } = await import("./study.ts");
     const study = await verificationStudy(options.workers, (line) => console.error(line));
     console.log(options.json ? JSON.stringify(study, null, 2) : study.lines.join("\n"));
@@ -137,6 +151,8 @@ function surveyTexts(seed: number): Pick<TextLifeReport, "faults" | "texts"> {
     return { faults: [`texts: the hub stopped: ${error instanceof Error ? error.message : error}`], texts: 0 };
   }
 }
+
+const bigText = (_: string, value: unknown): unknown => (typeof value === "bigint" ? String(value) : value);
 
 function fail(message: string): never {
   console.error(message);

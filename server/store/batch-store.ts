@@ -24,12 +24,7 @@ export type BatchState =
   | "cancelling"
   | "cancelled";
 
-export const openBatchStates: ReadonlySet<BatchState> = new Set([
-  "validating",
-  "in_progress",
-  "finalizing",
-  "cancelling",
-]);
+const openBatchStates: ReadonlySet<BatchState> = new Set(["validating", "in_progress", "finalizing", "cancelling"]);
 
 export interface BatchRecord {
   /** `batch_` + 24 letters. */

@@ -42,7 +42,7 @@ export const summaryOf = (plan: EpochPlan): PlanSummary => ({
   minted: plan.minted,
   burned: plan.burned,
   level: plan.memory.level,
-  revenue: plan.memory.revenue.at(-1) ?? 0n,
+  revenue: plan.revenue,
   domains: [...plan.domains].map(([domain, emission]) => ({ domain, ...emission })),
   market: { usdc: plan.market.usdc, dn: plan.market.dn },
 });

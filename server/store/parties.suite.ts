@@ -4,6 +4,7 @@ import type { AccountId, CustomerId, ModelKey } from "../../shared/ids.ts";
 import { assert, err, ok } from "../../shared/result.ts";
 import { accounts } from "../economy/accounts.ts";
 import { type Pledge, pledge } from "../economy/demand-board.ts";
+import { commonsSettings } from "../economy/domains.ts";
 import { grant } from "../economy/holds.ts";
 import { seedMarket, trade } from "../economy/market.ts";
 import { openStore } from "./open.ts";
@@ -124,6 +125,17 @@ export function describeParties(makePlace: () => Promise<Place>, hubs: readonly 
       expect([ids(page.data), page.hasMore]).toEqual([["p_3", "p_2"], true]);
       const rest = await first().parties.list("pledge", {}, { limit: 2, after: "p_2" });
       expect([ids(rest.data), rest.hasMore]).toEqual([["p_1"], false]);
+    });
+
+    it("of domains without a verification policy, as they were once written, are under that of all", async () => {
+      const { verification, ...older } = commonsSettings;
+      const timeline = [{ from: 0, at: 1, by: "x", settings: older as typeof commonsSettings }];
+      const body = { domain: "old", title: "Old", owner: null, timeline };
+      const found = { party: null, subject: null, state: "open", from: 0, at: 1, by: "x" };
+      await first().commit({ parties: [{ kind: "domain", id: "old", ...found, body }] });
+      const whole = [{ ...timeline[0], settings: { ...older, verification } }];
+      expect((await first().parties.one("domain", "old"))?.body.timeline).toEqual(whole);
+      expect((await first().parties.all("domain")).map((one) => one.body.timeline)).toEqual([whole]);
     });
 
     it("keep what they are made of exactly: amounts, maps, prices", async () => {

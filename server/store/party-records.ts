@@ -8,6 +8,7 @@ import type { Market } from "../economy/market.ts";
 import type { Registration } from "../economy/registration.ts";
 import type { Round } from "../economy/rounds.ts";
 import type { Position } from "../economy/staking.ts";
+import { commonsVerification } from "../economy/verification-terms.ts";
 import { exactJson, fromExactJson } from "./exact-json.ts";
 import type { Tables } from "./tables.ts";
 
@@ -100,7 +101,21 @@ export const partyRecord = <Kind extends PartyKind>(row: Tables["party_records"]
   from: row.from_epoch === null ? null : Number(row.from_epoch),
   at: Number(row.at),
   by: row.by_party,
-  body: fromExactJson(row.body) as PartyBodies[Kind],
+  body: bodyOf(row) as PartyBodies[Kind],
+});
+
+function bodyOf({ kind, body }: Tables["party_records"]): unknown {
+  const stored = fromExactJson(body);
+  return kind === "domain" ? wholeBook(stored as DomainBook) : stored;
+}
+
+/** Settings that were written down before domains had a verification policy of their own were under that of all. */
+export const wholeBook = (book: DomainBook): DomainBook => ({
+  ...book,
+  timeline: book.timeline.map((one) => ({
+    ...one,
+    settings: { ...one.settings, verification: one.settings.verification ?? commonsVerification },
+  })),
 });
 
 /** `at` stays that of the first writing, so that lists keep their order. */

@@ -129,6 +129,24 @@ export function describeSettlement(makePlace: () => Promise<Place>): void {
       expect(await store.settlement.running()).toMatchObject({ epoch: 2, state: "open", openedAt: 2 + CLEAN_MS });
     });
 
+    it("keeps pay of a customer's task and of the pool's own work, in whatever order a commit brings their parts", async () => {
+      const [ann] = owners as [OwnerId];
+      const first = task(1, ann, 1);
+      // The same facts, told in the opposite order.
+      const second = Object.fromEntries(Object.entries(task(2, ann, 2)).reverse()) as unknown as HeldTask;
+      const held = [first, second];
+      await store.commit({
+        transfers: [fund(held)],
+        held: held.map((one) => ({ kind: "settled", held: one, by: one.task })),
+      });
+      expect(await matureAll(2 + CLEAN_MS)).toHaveLength(1);
+      const tally = emptyTally();
+      const pure = new Maturation();
+      for (const one of held) pure.settled(one);
+      pure.mature(2 + CLEAN_MS, () => 0n, tally);
+      expect(shown((await store.settlement.tally(1)).tally)).toEqual(shown(tally));
+    });
+
     it("keeps what is frozen, and lets it go when the case ends", async () => {
       const [ann] = owners as [OwnerId];
       const held = task(1, ann, 1);

@@ -33,12 +33,13 @@ describe("the store on SQLite", () => {
       remove: async () => rmSync(folder, { recursive: true }),
     };
   };
-  describeStore(makePlace);
-  describeDurability(makePlace);
-  describeCases(makePlace);
-  describeRequests(makePlace);
-  describeSettlement(makePlace);
-  describeParties(makePlace, ["one"]);
+  // A block each: what one opens before its tests is no concern of the others.
+  describe("books", () => describeStore(makePlace));
+  describe("durability", () => describeDurability(makePlace));
+  describe("cases", () => describeCases(makePlace));
+  describe("requests", () => describeRequests(makePlace));
+  describe("pay", () => describeSettlement(makePlace));
+  describe("parties", () => describeParties(makePlace, ["one"]));
 });
 
 describe("a data folder that will not do", () => {

@@ -51,7 +51,9 @@ export function openSqlite(folder: string): Engine {
       const columns = Object.keys(first);
       const places = columns.map(() => "?").join(", ");
       const insert = statements.of(`insert into ${table} (${columns.join(", ")}) values (${places}) ${onConflict}`);
-      for (const row of rows) insert.run(...(Object.values(row) as SQLInputValue[]));
+      // By name: rows of one table come from several places, each with an order of its own.
+      for (const row of rows as readonly Record<string, SQLInputValue>[])
+        insert.run(...columns.map((column) => row[column] as SQLInputValue));
     },
 
     async addToBalances(_trx, gains) {

@@ -1,7 +1,11 @@
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { ModelKey } from "../../shared/ids.ts";
+import { assert } from "../../shared/result.ts";
 import { accounts } from "../economy/accounts.ts";
+import { commonsSettings, type DomainSettings } from "../economy/domains.ts";
 import { grant, voidHold } from "../economy/holds.ts";
+import { foundation, TestBooks } from "../settlement/test-books.ts";
 import { describeCases } from "./cases.suite.ts";
 import { describeDurability } from "./durability.suite.ts";
 import { openStore } from "./open.ts";
@@ -60,12 +64,13 @@ async function makePlace(): Promise<Place> {
 }
 
 describe.skipIf("reason" in found)("the store on PostgreSQL", () => {
-  describeStore(makePlace);
-  describeDurability(makePlace);
-  describeCases(makePlace);
-  describeRequests(makePlace);
-  describeSettlement(makePlace);
-  describeParties(makePlace, ["one", "two"]);
+  // A block each: what one opens before its tests is no concern of the others.
+  describe("books", () => describeStore(makePlace));
+  describe("durability", () => describeDurability(makePlace));
+  describe("cases", () => describeCases(makePlace));
+  describe("requests", () => describeRequests(makePlace));
+  describe("pay", () => describeSettlement(makePlace));
+  describe("parties", () => describeParties(makePlace, ["one", "two"]));
 
   describe("with several hubs on one database", () => {
     const hubs = ["one", "two", "three"];
@@ -109,6 +114,43 @@ describe.skipIf("reason" in found)("the store on PostgreSQL", () => {
       const page = await first.entries({ account: accounts.foundation }, { limit: 10_000, after: null });
       expect(new Set(page.data.map(({ seq, cursor }) => `${seq} ${cursor}`)).size).toBe(3 * 15 * 19);
       await Promise.all(stores.map((store) => store.close()));
+    });
+
+    it("each follows what another changed of a domain, and into the next epoch, within a round of maturing", {
+      timeout: 60_000,
+    }, async () => {
+      const place = await makePlace();
+      const [one, other] = [
+        await new TestBooks().open(place.config("one")),
+        await new TestBooks().open(place.config("two")),
+      ];
+      const eye = "eye@1" as ModelKey;
+      const opened = await one.parties.domains.create(foundation, {
+        domain: "eyes",
+        title: "",
+        owner: null,
+        settings: {},
+      });
+      assert(opened.ok, "nobody has opened it before");
+      const version = { model: eye, domain: "eyes", creator: "x", royaltyBasisPoints: 2_000, round: null };
+      await one.parties.domains.draft(foundation, version);
+      await one.parties.domains.mint(foundation, version);
+      const strict = { ...commonsSettings.verification, newcomerPasses: 40 };
+      const settings = { ...(opened.value.timeline[0]?.settings as DomainSettings), verification: strict };
+      const next = one.domains.epoch + 1;
+      expect((await one.parties.domains.change(foundation, "eyes", settings, next)).ok).toBe(true);
+      const passes = () => other.domains.settingsOf(eye).verification.newcomerPasses;
+
+      expect(other.domains.has("eyes")).toBe(false);
+      await other.settlement.maturer.round();
+      expect([other.domains.domainOf(eye), other.domains.epoch, passes()]).toEqual(["eyes", next - 1, 20]);
+      await one.settlement.epochs.preview(next - 1, "operator");
+      expect(passes()).toBe(20);
+      await other.settlement.maturer.round();
+      expect([other.domains.epoch, passes()]).toEqual([next, 40]);
+      await one.close();
+      await other.close();
+      await place.remove();
     });
   });
 

@@ -90,7 +90,7 @@ export class Traffic {
   }
 }
 
-const taskOf = (fact: VerifiedTask): TaskRecord => ({
+export const taskOf = (fact: VerifiedTask): TaskRecord => ({
   task: fact.task,
   customer: fact.customer,
   model: fact.model,

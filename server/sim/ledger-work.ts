@@ -1,0 +1,123 @@
+import type { AssignmentId, MinerId, OwnerId } from "../../shared/ids.ts";
+import { receiptOf } from "../../shared/ids.ts";
+import type { CheckDone, Execution, PoolWork } from "../core/events.ts";
+import { freshStanding } from "../core/trust.ts";
+import type { DomainMap } from "../domain-map.ts";
+import type { Transfer } from "../economy/ledger.ts";
+import { receiptBatch, receiptLeaf } from "../economy/receipts.ts";
+import type { Settling } from "../settling.ts";
+import type { HeldChange } from "../store/held-changes.ts";
+import type { Version } from "../store/party-records.ts";
+import { sha256 } from "../store/sha256.ts";
+import type { Batch, HoldRequest } from "../store/store.ts";
+import { taskOf } from "../store/traffic.ts";
+
+/**
+ * Work of a hub, made up out of its task's id: tensors and texts of every level; checks that agree, differ, come from the
+ * reference node or were not signed; hedges, newcomers, texts that changed hands; canaries and words on availability.
+ */
+export interface MadeUp {
+  request: HoldRequest;
+  /** The first of those whom it may have gone to. */
+  firstOwner: number;
+}
+
+export const OWNERS = 40;
+export const ownerOf = (number: number): OwnerId => `own_${number}` as OwnerId;
+
+const levels = ["fast", "fast", "verified", "verified", "quorum-3"] as const;
+
+/** The same for the same task, whichever model it asked for. */
+export function factOf(
+  { request, firstOwner }: MadeUp,
+  { model, creator, royaltyBasisPoints }: Pick<Version, "model" | "creator" | "royaltyBasisPoints">,
+): CheckDone {
+  const { task, customer, amount, at } = request;
+  const bytes = sha256(task);
+  const byte = (i: number): number => bytes[i] as number;
+  const one = (i: number, of: number): boolean => byte(i) % of === 0;
+  const executions: Execution[] = [];
+  const ran = (role: Execution["role"], more: Partial<Execution> = {}) => {
+    const number = firstOwner + ((byte(1) + 7 * executions.length) % OWNERS);
+    const miner = `m_${number}` as MinerId;
+    const assignment = `a_${task.slice(2)}${executions.length}` as AssignmentId;
+    const whole = { by: ownerOf(number), miner, assignment, role, commitment: "bb", accepted: true };
+    executions.push({ ...whole, signed: !one(8 + executions.length, 16), newcomer: false, computeMs: 1, ...more });
+  };
+  const byReference = { by: "reference", miner: null, assignment: null } as const;
+  const level = levels[byte(2) % levels.length] as (typeof levels)[number];
+  const isText = one(3, 5);
+  ran("primary", { newcomer: one(4, 8), ...(one(5, 20) && byReference), ...(isText && { work: 60_000n }) });
+  if (isText && one(6, 4)) ran("primary", { work: 40_000n, repeated: 5_000n, preempted: one(7, 2) });
+  if (!isText && one(6, 10)) ran("hedge");
+  const checks = level === "quorum-3" ? 2 : level === "verified" || one(7, 3) ? 1 : 0;
+  for (let i = 0; i < checks; i++) ran("check", one(16 + i, 10) ? byReference : {});
+  if (checks > 0 && one(20, 12)) {
+    executions[executions.length - 1] = { ...(executions.at(-1) as Execution), accepted: false };
+    ran("third", one(21, 2) ? byReference : {});
+  }
+  const price = isText ? 1n + (amount * BigInt(byte(22))) / 256n : amount;
+  const text = { promptTokens: 9, outputTokens: 30, finish: "stop" as const, seed: "1", held: amount };
+  return {
+    task,
+    at: at + 5,
+    customer,
+    model,
+    creator,
+    royaltyBasisPoints,
+    level,
+    price,
+    work: isText ? 100_000n : 123_456n,
+    basis: checks > 0 ? "checked" : "unchecked",
+    inputHash: "aa".repeat(32),
+    commitment: "bb".repeat(32),
+    executions,
+    ...(isText && { text: { ...text, checkWork: 20_000n } }),
+  };
+}
+
+/** What a hub would commit once these tasks are verified, and what else of the time comes with them. */
+export function workOf(facts: readonly CheckDone[], settling: Settling, domains: DomainMap): Batch {
+  const transfers: Transfer[] = [];
+  const held: HeldChange[] = [];
+  const leaves = facts.map((fact) => {
+    const settled = settling.settle(fact);
+    transfers.push(settled.transfer);
+    held.push({ kind: "settled", held: settled.held, by: settled.transfer.id });
+    const canary = sha256(fact.task)[23] as number;
+    if (canary % 8 === 0) {
+      const paid = settling.poolWork(canaryOf(fact));
+      if (paid.transfer) transfers.push(paid.transfer);
+      if (paid.transfer && paid.held) held.push({ kind: "settled", held: paid.held, by: paid.transfer.id });
+    }
+    return { receipt: receiptOf(fact.task), leaf: receiptLeaf(fact, settled.transfer) };
+  });
+  const owners = new Set(facts.flatMap(({ executions }) => executions.map(({ by }) => by)));
+  owners.delete("reference");
+  const [first] = facts;
+  const [owner] = owners as Set<OwnerId>;
+  if (first && owner) {
+    const paid = settling.words({ owner, words: first.at, at: first.at }, 10);
+    if (paid) transfers.push(paid);
+    const present = { owner, model: first.model, domain: domains.domainOf(first.model), ms: 300_000n };
+    held.push({ kind: "available", ...present });
+  }
+  return {
+    tasks: facts.map(taskOf),
+    transfers,
+    held,
+    ...(first && { receipts: receiptBatch(leaves, first.at, () => "signature", sha256) }),
+    standings: ([...owners] as OwnerId[]).map((of) => freshStanding(of, first?.at ?? 0)),
+  };
+}
+
+const canaryOf = ({ task, at, model, royaltyBasisPoints, price, work, executions }: CheckDone): PoolWork => ({
+  task,
+  at,
+  model,
+  royaltyBasisPoints,
+  price,
+  work,
+  why: "canary",
+  executions: executions.slice(0, 1),
+});
