@@ -60,7 +60,10 @@ export const agentRequestSchema = z
         texts: z.array(knowledgeText).min(1).max(limits.knowledgeTextsMax),
       })
       .nullish()
-      .meta({ description: "embedded at the cost of its owner; the nearest passages are told with each question" }),
+      .meta({
+        description:
+          "embedded at the cost of its owner; the nearest passages are told with each question; absent in a change: it stays",
+      }),
   })
   .refine(({ tools }) => new Set(tools.map((tool) => tool.server_label)).size === tools.length, {
     path: ["tools"],

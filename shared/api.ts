@@ -262,7 +262,12 @@ export const registerQuerySchema = z.strictObject({
   version: z.string(),
   title: z.string().max(120).optional().meta({ description: "the id, if absent" }),
   description: z.string().max(2000).default(""),
-  licence: z.string().min(1).max(200),
+  licence: z
+    .string()
+    .min(1)
+    .max(200)
+    .optional()
+    .meta({ description: "under which it may be served; of a source what its repository states, if absent" }),
   creator: z.string().min(1).max(120),
   royalty_basis_points: z.coerce.number().int().min(0).max(10_000).default(0),
   domain: z.string().max(64).default("commons").meta({ description: "where it is published" }),

@@ -1,5 +1,7 @@
 import { z } from "zod";
 import { pageQuerySchema } from "./api.ts";
+import { serviceLevels } from "./pricing.ts";
+import { requestBinding, signedRequestSchema } from "./signed-request.ts";
 
 /**
  * What parties do with the economy, as `/api/v1` takes and shows it. Amounts are decimal strings of 10⁻⁹ USDC or DN; shares
@@ -46,6 +48,14 @@ export const settingsSchema = z.strictObject({
   minimum_collateral: wanted,
   target_stake: wanted,
   severe_percent: z.number().meta({ description: "e: slashed in a severe case, per cent" }),
+  verification: z
+    .strictObject({
+      check_rate: share.meta({ description: "least share of `fast` answers that is checked" }),
+      newcomer_passes: z.number().meta({ description: "passed checks below which every `fast` answer is checked" }),
+      reference_share: share.meta({ description: "of checks, by the reference node or known answers" }),
+      least_level: z.enum(serviceLevels).meta({ description: "what asks for less is refused" }),
+    })
+    .meta({ description: "how answers are checked: the policy's, or stricter" }),
 });
 export type SettingsInput = z.input<typeof settingsSchema>;
 
@@ -87,40 +97,27 @@ export const changeDomainSchema = z.strictObject({
 
 // miners
 
-/** `request` is the JSON text of `minerRequestSchema`; the signature is Ed25519 over it by the miner's identity key. */
-export const signedRequestSchema = z.strictObject({
-  public_key: z.string().max(64).meta({ description: "Ed25519, base64url" }),
-  request: z.string().max(2_000),
-  signature: z.string().max(128).meta({ description: "over `tabgrid/miner-request/1\\n` and the request, base64url" }),
-});
+/** `request` is the JSON text of `minerRequestSchema`, signed by the miner's identity key. */
+export const signedMinerRequestSchema = signedRequestSchema("miner-request");
+const bound = { ...requestBinding, domain: domainNameSchema };
 export const minerRequestSchema = z.discriminatedUnion("action", [
   z.strictObject({
     action: z.literal("register"),
-    domain: domainNameSchema,
-    hub: z.string().max(64),
-    at: millis,
+    ...bound,
     deposit: wanted.optional(),
     ask: wanted.nullable().default(null),
   }),
-  z.strictObject({
-    action: z.literal("deposit"),
-    domain: domainNameSchema,
-    hub: z.string().max(64),
-    at: millis,
-    amount: wanted,
-  }),
-  z.strictObject({ action: z.literal("leave"), domain: domainNameSchema, hub: z.string().max(64), at: millis }),
-  z.strictObject({ action: z.literal("release"), domain: domainNameSchema, hub: z.string().max(64), at: millis }),
+  z.strictObject({ action: z.literal("deposit"), ...bound, amount: wanted }),
+  z.strictObject({ action: z.literal("leave"), ...bound }),
+  z.strictObject({ action: z.literal("release"), ...bound }),
   z.strictObject({
     action: z.literal("swap"),
-    hub: z.string().max(64),
-    at: millis,
+    ...requestBinding,
     give: z.enum(["USDC", "DN"]),
     amount: wanted,
     least: wanted,
   }),
 ]);
-export const minerRequestText = (request: string): string => `tabgrid/miner-request/1\n${request}`;
 export const bondSchema = z.object({
   domain: z.string(),
   owner: z.string(),
@@ -209,7 +206,6 @@ export const pledgesSchema = z.object({ data: z.array(pledgeSchema) });
 export const demandSchema = z.object({
   data: z.array(z.object({ model: z.string(), left: nano, raise_percent: z.number(), pledges: z.number() })),
 });
-export type DemandReply = z.infer<typeof demandSchema>;
 
 // stake
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { pageQuerySchema } from "./api.ts";
 import { limits } from "./limits.ts";
+import { requestBinding, signedRequestSchema } from "./signed-request.ts";
 
 /**
  * Epochs, payouts and earnings as `/api/v1` shows them. Amounts are decimal strings of nano-USDC or nano-DN; what leaves the
@@ -98,22 +99,18 @@ export const claimSchema = z.strictObject({
 });
 export const claimReplySchema = z.object({ asset: z.enum(payoutAssets), address: z.string(), claimed: integer });
 
-/** What an owner asks for, signed by its miner's identity key over `ownerRequestText(request)`. */
-export const ownerRequestSchema = z.discriminatedUnion("action", [
-  z.strictObject({ action: z.literal("spend"), hub: name, at: millis, customer: name, amount }),
-  z.strictObject({
-    action: z.literal("payout-address"),
-    hub: name,
-    at: millis,
-    address: z.string().max(64),
-    proof: z.string().max(200),
-  }),
-]);
-export type OwnerRequest = z.output<typeof ownerRequestSchema>;
-export const signedOwnerRequestSchema = z.strictObject({
-  public_key: z.string().max(64).meta({ description: "Ed25519, base64url" }),
-  request: z.string().max(4_096).meta({ description: "JSON, as it was signed" }),
-  signature: z.string().max(128).meta({ description: "base64url, over `tabgrid/owner-request/1\\n` and the request" }),
+/** What an owner asks for, signed by its miner's identity key. */
+export const signedOwnerRequestSchema = signedRequestSchema("owner-request");
+export const spendRequestSchema = z.strictObject({
+  action: z.literal("spend"),
+  ...requestBinding,
+  customer: name,
+  amount,
 });
-export const ownerRequestText = (request: string): string => `tabgrid/owner-request/1\n${request}`;
+export const addressRequestSchema = z.strictObject({
+  action: z.literal("payout-address"),
+  ...requestBinding,
+  address: z.string().max(64),
+  proof: z.string().max(200),
+});
 export const earningsSchema = z.object({ owner: z.string(), held: integer, available: integer, dn: integer });

@@ -24,10 +24,5 @@ export type ModelKey = Brand<"ModelKey">;
 
 export const modelKey = (id: string, version: string): ModelKey => `${id}@${version}` as ModelKey;
 
-export function splitModelKey(key: ModelKey): { id: string; version: string } {
-  const at = key.lastIndexOf("@");
-  return { id: key.slice(0, at), version: key.slice(at + 1) };
-}
-
 export const receiptOf = (task: TaskId): ReceiptId => `r_${task.slice(2)}` as ReceiptId;
 export const ownerOf = (miner: MinerId): OwnerId => `own_${miner.slice(2)}` as OwnerId;

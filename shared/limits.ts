@@ -11,6 +11,8 @@ export const limits = {
   inferBodyBytes: 64 * MIB,
   /** A content-addressed tensor blob. */
   blobBytes: 64 * MIB,
+  /** Of them, what one session may be sending at once. */
+  blobUploads: 4,
   /** All blobs that the hub keeps in memory at once. */
   blobStoreBytes: 1024 * MIB,
   /** An ONNX file at registration. */
@@ -67,8 +69,8 @@ export const limits = {
   /** Of it, what the key-value cache of one text may take twice over (before and after a step): it bounds contexts. */
   cacheBytes: 512 * MIB,
   contextTokens: 16_384,
-  /** Tokens of a running generation in one message. */
-  tokensPerMessage: 256,
+  /** Tokens of a running generation in one item of a message. */
+  tokensPerItem: 256,
   /** A miner's claim of parallel slots. */
   slotsMax: 8,
   /** Assignments in flight per slot: two hide the network round trip. */

@@ -81,14 +81,20 @@ function mayStart(session: MinerSession, job: Job): boolean {
 export const couldStart = (session: MinerSession): boolean => session.waiting.some((job) => mayStart(session, job));
 
 /** The hub counts a generation's lease from its last tokens. */
-export function generated(session: MinerSession, id: number, at: Millis, effects: MinerEffect[]): void {
-  const run = session.runs.get(id);
-  if (session.link.at !== "up" || !run) return;
-  for (const job of run.jobs) {
-    if (run.voided.has(job.assignment)) continue;
-    job.leaseEndsAt = at + job.leaseMs;
-    effects.push({ kind: "send-tokens", assignment: job.assignment, again: false });
+export function generated(session: MinerSession, ids: readonly number[], at: Millis, effects: MinerEffect[]): void {
+  if (session.link.at !== "up") return;
+  const further: Job[] = [];
+  for (const id of ids) {
+    const run = session.runs.get(id);
+    for (const job of run?.jobs ?? []) if (!run?.voided.has(job.assignment)) further.push(job);
   }
+  for (const job of further) job.leaseEndsAt = at + job.leaseMs;
+  sendTokens(further, false, effects);
+}
+
+export function sendTokens(jobs: readonly Job[], again: boolean, effects: MinerEffect[]): void {
+  if (jobs.length === 0) return;
+  effects.push({ kind: "send-tokens", assignments: jobs.map(({ assignment }) => assignment), again });
 }
 
 export function ran(session: MinerSession, event: MinerEvent & { kind: "ran" }, effects: MinerEffect[]): void {

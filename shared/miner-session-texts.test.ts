@@ -45,8 +45,8 @@ describe("texts", () => {
     const { miner, assign } = textMiner();
     assign(["a_1", "a_2"]);
     miner.after(900);
-    expect(miner.send({ kind: "generated", run: 1 })).toEqual([
-      { kind: "send-tokens", assignment: "a_1", again: false },
+    expect(miner.send({ kind: "generated", runs: [1] })).toEqual([
+      { kind: "send-tokens", assignments: ["a_1"], again: false },
     ]);
     // a_2 was silent: it is interrupted, and its slot is free when it ends.
     expect(miner.after(100)).toEqual([
@@ -54,8 +54,16 @@ describe("texts", () => {
       { kind: "forget", assignments: ["a_2"] },
     ]);
     miner.after(799);
-    expect(miner.send({ kind: "generated", run: 1 })).toHaveLength(1);
+    expect(miner.send({ kind: "generated", runs: [1] })).toHaveLength(1);
     expect(miner.session.runs.get(1)?.jobs[0]?.leaseEndsAt).toBe(miner.now() + 1_000);
+  });
+
+  it("send what is at hand of several in one message", () => {
+    const { miner, assign } = textMiner();
+    assign(["a_1", "a_2"]);
+    expect(miner.send({ kind: "generated", runs: [1, 2, 7] })).toEqual([
+      { kind: "send-tokens", assignments: ["a_1", "a_2"], again: false },
+    ]);
   });
 
   it("are interrupted when cancelled, and no token of them leaves any more", () => {
@@ -65,7 +73,7 @@ describe("texts", () => {
       { kind: "interrupt", run: 1 },
       { kind: "forget", assignments: ["a_1"] },
     ]);
-    expect(miner.send({ kind: "generated", run: 1 })).toEqual([]);
+    expect(miner.send({ kind: "generated", runs: [1] })).toEqual([]);
     expect(miner.send({ kind: "ran", run: 1, done: ["a_1"], failed: [] })).toEqual([
       { kind: "forget", assignments: ["a_1"] },
     ]);
@@ -83,7 +91,7 @@ describe("texts", () => {
   it("go back to the hub at pause, in the middle", () => {
     const { miner, assign } = textMiner();
     assign(["a_1", "a_2"]);
-    miner.send({ kind: "generated", run: 1 });
+    miner.send({ kind: "generated", runs: [1] });
     const effects = miner.send({ kind: "pause" });
     expect(ofKind(effects, "fail")).toMatchObject([
       { assignments: ["a_1"], fault: "paused" },
@@ -96,14 +104,14 @@ describe("texts", () => {
     const { miner, assign } = textMiner();
     assign(["a_1", "a_2"], "generate", 60_000);
     assign(["c_1"], "score");
-    miner.send({ kind: "generated", run: 1 });
+    miner.send({ kind: "generated", runs: [1] });
     miner.send({ kind: "lost" });
-    expect(miner.send({ kind: "generated", run: 1 })).toEqual([]);
+    expect(miner.send({ kind: "generated", runs: [1] })).toEqual([]);
     const effects = miner.join(["a_1", "c_1"]);
-    expect(ofKind(effects, "send-tokens")).toEqual([{ kind: "send-tokens", assignment: "a_1", again: true }]);
+    expect(ofKind(effects, "send-tokens")).toEqual([{ kind: "send-tokens", assignments: ["a_1"], again: true }]);
     expect(ofKind(effects, "interrupt")).toEqual([{ kind: "interrupt", run: 2 }]);
-    expect(miner.send({ kind: "generated", run: 1 })).toEqual([
-      { kind: "send-tokens", assignment: "a_1", again: false },
+    expect(miner.send({ kind: "generated", runs: [1] })).toEqual([
+      { kind: "send-tokens", assignments: ["a_1"], again: false },
     ]);
   });
 });

@@ -12,6 +12,7 @@ import {
   RESEND_MS,
   ran,
   sendOutbox,
+  sendTokens,
   startRuns,
 } from "./miner-jobs.ts";
 import {
@@ -132,7 +133,7 @@ function apply(session: MinerSession, event: MinerEvent, rng: Rng, effects: Mine
     case "cancelled":
       return drop(session, new Set(event.assignments), at, effects);
     case "generated":
-      return generated(session, event.run, at, effects);
+      return generated(session, event.runs, at, effects);
     case "ran":
       return ran(session, event, effects);
     case "tick":
@@ -210,13 +211,10 @@ function welcome(session: MinerSession, id: string, keep: readonly string[], at:
   if (finished.length > 0) effects.push({ kind: "forget", assignments: finished });
   const missing = [...kept].filter((assignment) => !known.has(assignment));
   fail(session, missing, "paused", "the miner no longer has this assignment", effects);
-  for (const { jobs, voided } of session.runs.values()) {
-    for (const { assignment, mode } of jobs) {
-      if (mode === "generate" && !voided.has(assignment)) {
-        effects.push({ kind: "send-tokens", assignment, again: true });
-      }
-    }
-  }
+  const making = [...session.runs.values()].flatMap(({ jobs, voided }) =>
+    jobs.filter(({ assignment, mode }) => mode === "generate" && !voided.has(assignment)),
+  );
+  sendTokens(making, true, effects);
 }
 
 function linkLost(session: MinerSession, at: Millis, leastMs: number, rng: Rng): void {

@@ -83,8 +83,8 @@ export type MinerEvent = { at: Millis } & (
       items: readonly { assignment: string; leaseMs: number; mode?: AssignmentMode | undefined }[];
     }
   | { kind: "cancelled"; assignments: readonly string[] }
-  /** Tokens of a running generation are at hand. */
-  | { kind: "generated"; run: number }
+  /** Tokens of running generations are at hand. */
+  | { kind: "generated"; runs: readonly number[] }
   /** A run is over, for each of its assignments one way or the other. */
   | { kind: "ran"; run: number; done: readonly string[]; failed: readonly RunFailure[] }
 );
@@ -107,7 +107,7 @@ export type MinerEffect =
   | { kind: "report-unprepared"; model: string; fault: MinerFault; message: string }
   | { kind: "run"; run: number; model: string; mode: AssignmentMode; assignments: string[] }
   /** The tokens that were not sent yet; `again`: all of them, as the messages of another link may not have arrived. */
-  | { kind: "send-tokens"; assignment: string; again: boolean }
+  | { kind: "send-tokens"; assignments: string[]; again: boolean }
   /** End a generation or a score between two of its tokens; `ran` follows. */
   | { kind: "interrupt"; run: number }
   /** End the run's worker; no `ran` follows. */

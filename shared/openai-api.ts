@@ -19,7 +19,10 @@ const sampling = {
   top_p: z.number().gt(0).max(1).nullish(),
   user: z.string().max(limits.nameChars).nullish(),
   metadata,
-  service_level: z.enum(serviceLevels).nullish().meta({ description: "`fast` if absent" }),
+  service_level: z
+    .enum(serviceLevels)
+    .nullish()
+    .meta({ description: "`fast` if absent, or the least of the model's domain" }),
   dry_run: z.boolean().nullish().meta({ description: "only say what it would cost at most" }),
 };
 const generation = {
@@ -263,7 +266,10 @@ export const embeddingRequestSchema = z.strictObject({
   encoding_format: z.enum(["float", "base64"]).nullish(),
   dimensions: z.int().min(1).nullish().meta({ description: "the first so many, made a unit vector again" }),
   user: z.string().max(limits.nameChars).nullish(),
-  service_level: z.enum(serviceLevels).nullish().meta({ description: "`verified` if absent" }),
+  service_level: z
+    .enum(serviceLevels)
+    .nullish()
+    .meta({ description: "`verified` if absent, or the least of the model's domain" }),
   dry_run: z.boolean().nullish(),
 });
 export type EmbeddingRequest = z.infer<typeof embeddingRequestSchema>;
@@ -309,7 +315,6 @@ const responseToolChoice = z.union([
   z.enum(["none", "auto", "required"]),
   z.strictObject({ type: z.literal("function"), name: functionName }),
 ]);
-export const responseInputItems = ["message", "function_call", "function_call_output"];
 const inputItemSchema = z.union([
   z.strictObject({
     type: z.literal("message").optional(),

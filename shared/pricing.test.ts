@@ -19,6 +19,12 @@ describe("priceOf", () => {
     expect(serviceLevels.map(executionsPriced)).toEqual([1, 2, 3, 4, 5]);
   });
 
+  it("is half for batch work, but not below the least price", () => {
+    expect(priceOf(10_000_000_000_000n, "verified", commonsTariff, true)).toBe(200_000n);
+    expect(priceOf(150_000_000_000n, "fast", commonsTariff, true)).toBe(2_000n);
+    expect(priceOf(1_000n, "fast", commonsTariff, true)).toBe(1_000n);
+  });
+
   it("is whole µUSDC, covers the exact price by less than one µUSDC, and never falls as work grows", () => {
     fc.assert(
       fc.property(work, work, tariff, fc.constantFrom(...serviceLevels), (one, more, rate, level) => {

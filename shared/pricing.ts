@@ -25,13 +25,13 @@ export const commonsTariff: Tariff = { nanoPerGflop: 20n, difficultyPpm: 1_000_0
 const FLOP_PER_GFLOP = 1_000_000_000n;
 
 /** `work` in FLOP, an integer ≥ 1,000 (10⁻⁶ GFLOP). Whole µUSDC, at least one. Used to quote and to charge. */
-export const priceOf = (work: bigint, level: ServiceLevel, tariff: Tariff): Nano =>
-  priceOfWork(work * BigInt(executionsPriced(level)), tariff);
+export const priceOf = (work: bigint, level: ServiceLevel, tariff: Tariff, preemptible = false): Nano =>
+  priceOfWork(work * BigInt(executionsPriced(level)), tariff, preemptible);
 
-/** All priced executions together. */
-export function priceOfWork(work: bigint, tariff: Tariff): Nano {
+/** All priced executions together. Batch work waits for whoever pays the whole price, and pays half; the least price is the same. */
+export function priceOfWork(work: bigint, tariff: Tariff, preemptible = false): Nano {
   const scaled = work * tariff.nanoPerGflop * tariff.difficultyPpm;
-  const micro = ceilDiv(scaled, FLOP_PER_GFLOP * 1_000_000n * NANO_PER_MICRO);
+  const micro = ceilDiv(scaled, FLOP_PER_GFLOP * 1_000_000n * NANO_PER_MICRO * (preemptible ? 2n : 1n));
   return (micro > 1n ? micro : 1n) * NANO_PER_MICRO;
 }
 

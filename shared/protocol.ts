@@ -202,21 +202,29 @@ export type ResultMessage = z.infer<typeof resultSchema>;
 export type ResultItem = ResultMessage["items"][number];
 
 /**
- * Tokens of a generation as they come. The result repeats all of them, and is refuted if it differs.
+ * Tokens of generations as they come. The result repeats all of them, and is refuted if it differs.
  * `mac` = HMAC-SHA256(session key, "tabgrid/tokens/1\n" ‖ assignment ‖ "\n" ‖ u64le position ‖ hash), where hash₀ =
  * SHA-256("tabgrid/tokens/1\n" ‖ assignment), hashₙ = SHA-256(hashₙ₋₁ ‖ tokens ‖ logProbabilities).
  */
 export const tokensSchema = z.strictObject({
-  assignment: id("a"),
-  /** Of the first token among those of this assignment, from 0; without gaps. */
-  position: count,
-  /** int32 little-endian, 1 to `limits.tokensPerMessage` of them. */
-  tokens: anyBytes,
-  /** float32 little-endian, one a token. */
-  logProbabilities: anyBytes,
-  mac: bytes(32),
+  items: z
+    .array(
+      z.strictObject({
+        assignment: id("a"),
+        /** Of the first token among those of this assignment, from 0; without gaps. */
+        position: count,
+        /** int32 little-endian, 1 to `limits.tokensPerItem` of them. */
+        tokens: anyBytes,
+        /** float32 little-endian, one a token. */
+        logProbabilities: anyBytes,
+        mac: bytes(32),
+      }),
+    )
+    .min(1)
+    .max(limits.assignmentsPerMessage),
 });
 export type TokensMessage = z.infer<typeof tokensSchema>;
+export type TokensItem = TokensMessage["items"][number];
 
 export const failedSchema = z.strictObject({
   assignments: z.array(id("a")).min(1).max(limits.assignmentsPerMessage),

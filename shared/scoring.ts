@@ -9,7 +9,7 @@ import { topTokens } from "./top-tokens.ts";
  * Logits of maker and checker that differ by less put other tokens at the edge of top-k and top-p (policy, "Agreement"); the
  * distance that calibration found between honest devices, `tokenPass` of the built-in model.
  */
-export const EDGE_EPSILON = 1e-3;
+const EDGE_EPSILON = 1e-3;
 
 /**
  * A text being judged that somebody else made: `score` of shared/text-generation.ts. It runs prompt and output once, in

@@ -1,12 +1,13 @@
 import { z } from "zod";
 
+/** What a webhook may ask for. */
+const eventTypeSchema = z.enum(["receipt.revised", "case.decided"]);
+export type EventType = z.infer<typeof eventTypeSchema>;
+
 /** Bodies of `/api/v1/webhooks`. */
 export const webhookRequestSchema = z.strictObject({
   url: z.string().min(1).max(2_000),
-  events: z
-    .array(z.enum(["receipt.revised"]))
-    .min(1)
-    .max(8),
+  events: z.array(eventTypeSchema).min(1).max(8),
 });
 export const webhookSchema = z.object({
   id: z.string(),

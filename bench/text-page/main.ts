@@ -1,6 +1,6 @@
 import { proxy } from "comlink";
 import { superviseWorker } from "../../client/miner/supervised-worker.ts";
-import type { InferenceRemote, LoadRequest } from "../../client/worker/contract.ts";
+import type { GeneratedPart, InferenceRemote, LoadRequest } from "../../client/worker/contract.ts";
 import { assert } from "../../shared/result.ts";
 import type { Tensor } from "../../shared/tensor.ts";
 import {
@@ -63,6 +63,12 @@ const DEADLINE_MS = 600_000;
 type Worker_ = ReturnType<typeof superviseWorker<InferenceRemote>>;
 const workers = new Map<string, Worker_>();
 let jobs = 0;
+/** Who hears how many tokens a job has. */
+const heard = new Map<string, (job: string, count: number) => void>();
+
+const hear = (parts: GeneratedPart[]) => {
+  for (const { job, position, tokens } of parts) heard.get(job)?.(job, position + tokens.length);
+};
 
 const workerOf = (name: string): Worker_ => {
   const worker = workers.get(name);
@@ -83,12 +89,9 @@ const numbers = (tensors: readonly Tensor[], name: string): number[] => {
 
 async function generateOne(name: string, asked: PageText, onTokens: (job: string, count: number) => void) {
   const job = `job ${jobs++}`;
-  const onPart = proxy(({ position, tokens }: { position: number; tokens: Int32Array }) =>
-    onTokens(job, position + tokens.length),
-  );
-  const called = await workerOf(name).call(DEADLINE_MS, async (remote) =>
-    remote.generate(job, inputsOf(asked), onPart),
-  );
+  heard.set(job, onTokens);
+  const called = await workerOf(name).call(DEADLINE_MS, async (remote) => remote.generate(job, inputsOf(asked)));
+  heard.delete(job);
   assert(called.ok, called.ok ? "" : JSON.stringify(called.error));
   assert(called.value.ok, called.value.ok ? "" : called.value.error.message);
   return called.value.value.outputs;
@@ -99,15 +102,16 @@ const page: TextPage = {
     const script = new Worker(new URL("../../client/worker/inference.worker.ts", import.meta.url), { type: "module" });
     const worker = superviseWorker<InferenceRemote>(script);
     const bytes = await (await fetch(`data:application/octet-stream;base64,${graph}`)).blob();
-    const loaded = await worker.call(DEADLINE_MS, async (remote) =>
-      remote.load({
+    const loaded = await worker.call(DEADLINE_MS, async (remote) => {
+      await remote.listen(proxy(hear));
+      return remote.load({
         runtime,
         acceptSoftware: true,
         graph: bytes,
         weights: [],
         text: { facts: text, tokenizer: null },
-      }),
-    );
+      });
+    });
     assert(loaded.ok, loaded.ok ? "" : JSON.stringify(loaded.error));
     assert(loaded.value.ok, loaded.value.ok ? "" : loaded.value.error.message);
     workers.set(name, worker);

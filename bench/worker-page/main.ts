@@ -37,7 +37,7 @@ const session = await ort.InferenceSession.create(new Uint8Array(await graph.arr
   executionProviders: ["wasm"],
   logSeverityLevel: 3,
 });
-const pool = new Pool(4 * 1024 ** 3);
+const pool = new Pool(4 * 1024 ** 3, () => undefined);
 const onRuntime = (runtime: "webgpu" | "wasm"): PooledModel => ({
   key: `digits on ${runtime}`,
   request: { runtime, acceptSoftware: true, graph, weights: [] },

@@ -8,7 +8,8 @@ import {
   type SettingsInput,
   type SettingsReply,
 } from "../../shared/economy-api.ts";
-import { CommandForm, Field } from "../economy/form-parts.tsx";
+import { type ServiceLevel, serviceLevels } from "../../shared/pricing.ts";
+import { Choice, CommandForm, Field } from "../economy/form-parts.tsx";
 import type { HubCalls } from "../economy/hub-calls.ts";
 import { SplitEditor, type SplitPart, splitFault } from "../economy/split-editor.tsx";
 import { hundredthsOf, nanoOf, percentText, unitText } from "../economy/units.ts";
@@ -102,6 +103,10 @@ function Settings(props: { domain: DomainReply; settings: SettingsReply; epoch: 
     collateral: unitText(settings.minimum_collateral),
     target: unitText(settings.target_stake),
     severe: String(settings.severe_percent),
+    checks: percentText(settings.verification.check_rate),
+    passes: String(settings.verification.newcomer_passes),
+    reference: percentText(settings.verification.reference_share),
+    level: settings.verification.least_level as string,
     from: String(epoch + 1),
   }));
   const [fault, setFault] = useState<string | null>(null);
@@ -111,9 +116,16 @@ function Settings(props: { domain: DomainReply; settings: SettingsReply; epoch: 
   const set = (name: keyof typeof texts) => (text: string) => setTexts((before) => ({ ...before, [name]: text }));
   const submit = () => {
     const broken = splitFault(revenue) ?? splitFault(emission);
-    const shares = { owner: hundredthsOf(texts.owner), availability: hundredthsOf(texts.availability) };
+    const shares = {
+      owner: hundredthsOf(texts.owner),
+      availability: hundredthsOf(texts.availability),
+      checks: hundredthsOf(texts.checks),
+      reference: hundredthsOf(texts.reference),
+    };
     const amounts = { fee: nanoOf(texts.fee), collateral: nanoOf(texts.collateral), target: nanoOf(texts.target) };
-    const isMissing = Object.values({ ...shares, ...amounts }).includes(null) || !/^\d{1,18}$/.test(texts.rate);
+    const isMissing =
+      Object.values({ ...shares, ...amounts }).includes(null) ||
+      ![texts.rate, texts.passes].every((text) => /^\d{1,18}$/.test(text));
     setFault(broken ?? (isMissing ? "A field is empty or is no number." : null));
     if (broken || isMissing) return;
     const share = (parts: readonly SplitPart[], id: string) =>
@@ -136,6 +148,12 @@ function Settings(props: { domain: DomainReply; settings: SettingsReply; epoch: 
       minimum_collateral: amounts.collateral as string,
       target_stake: amounts.target as string,
       severe_percent: Number(texts.severe),
+      verification: {
+        check_rate: shares.checks as number,
+        newcomer_passes: Number(texts.passes),
+        reference_share: shares.reference as number,
+        least_level: texts.level as ServiceLevel,
+      },
     };
     command.mutate({ from: Number(texts.from), settings: wanted });
   };
@@ -176,6 +194,33 @@ function Settings(props: { domain: DomainReply; settings: SettingsReply; epoch: 
       <Field label="Minimum collateral, DN" value={texts.collateral} onChange={set("collateral")} numeric />
       <Field label="Stake that is paid for, DN" value={texts.target} onChange={set("target")} numeric />
       <Field label="Slashed in a severe case (e), %" value={texts.severe} onChange={set("severe")} numeric />
+      <Field
+        label="Least share of fast answers checked, %"
+        value={texts.checks}
+        onChange={set("checks")}
+        description="5 or more; the pool (v) must pay for them"
+        numeric
+      />
+      <Field
+        label="All checked until so many passes"
+        value={texts.passes}
+        onChange={set("passes")}
+        description="20 to 1,000"
+        numeric
+      />
+      <Field
+        label="Checks by reference node or known answer, %"
+        value={texts.reference}
+        onChange={set("reference")}
+        description="20 to 50"
+        numeric
+      />
+      <Choice
+        label="Least service level"
+        value={texts.level}
+        options={serviceLevels.map((level) => ({ value: level, label: level }))}
+        onChange={set("level")}
+      />
       <Field label="From epoch" value={texts.from} onChange={set("from")} numeric />
     </CommandForm>
   );

@@ -54,10 +54,24 @@ function Dashboard(props: { page: MinerPage; view: MinerView; probe: DeviceProbe
         <StatusCard page={page} view={view} localHub={localHub} />
         <ModelsCard models={view.models} />
         <CreditTable work={view.work} />
-        <SettingsCard page={page} />
+        <SettingsCard
+          settings={page.settings}
+          configure={page.configure}
+          command={page.command}
+          cacheBytes={view.cacheBytes}
+          dutyNow={view.dutyNow}
+        />
       </div>
       <div className="column">
-        <EarningsCard view={view} />
+        <EarningsCard
+          role={view.role}
+          available={view.available}
+          held={view.held}
+          completed={view.completed}
+          passed={view.passed}
+          failed={view.failed}
+          trust={view.trust}
+        />
         <DeviceCard probe={probe} device={view.device} note={view.deviceNote} role={view.role} />
         <NoticesCard notices={view.notices} />
       </div>

@@ -1,9 +1,11 @@
+import { memo } from "react";
 import type { WorkLine } from "../../shared/protocol.ts";
 import { Badge, type Tone } from "../ui/badge.tsx";
 import { Card } from "../ui/card.tsx";
 import { EmptyState } from "../ui/empty-state.tsx";
 import { Money } from "../ui/money.tsx";
-import { TimeAgo } from "../ui/time-ago.tsx";
+import { agoText } from "../ui/quantity-text.ts";
+import { MomentAgo } from "../ui/time-ago.tsx";
 import { useNow } from "../ui/use-now.ts";
 
 const outcomes: Record<WorkLine["outcome"], { label: string; tone: Tone }> = {
@@ -15,7 +17,7 @@ const outcomes: Record<WorkLine["outcome"], { label: string; tone: Tone }> = {
 const shown = 50;
 
 /** Every line of credit with the hub's reason, newest first. */
-export function CreditTable({ work }: { work: WorkLine[] }) {
+export const CreditTable = memo(function CreditTable({ work }: { work: WorkLine[] }) {
   const now = useNow();
   const lines = work.toSorted((a, b) => b.at - a.at).slice(0, shown);
   return (
@@ -40,20 +42,7 @@ export function CreditTable({ work }: { work: WorkLine[] }) {
             </thead>
             <tbody>
               {lines.map((line) => (
-                <tr key={line.assignment}>
-                  <td>
-                    <TimeAgo at={line.at} now={now} />
-                  </td>
-                  <td>
-                    <Badge tone={outcomes[line.outcome].tone}>{outcomes[line.outcome].label}</Badge>
-                  </td>
-                  <td className="number">
-                    <Money nano={line.amount} />
-                  </td>
-                  <td className="mono">{line.model}</td>
-                  <td>{line.role === "primary" ? "answer" : "check"}</td>
-                  <td className="reason">{line.reason}</td>
-                </tr>
+                <CreditLine key={line.assignment} line={line} ago={agoText(line.at, now)} />
               ))}
             </tbody>
           </table>
@@ -61,4 +50,23 @@ export function CreditTable({ work }: { work: WorkLine[] }) {
       )}
     </Card>
   );
-}
+});
+
+const CreditLine = memo(function CreditLine({ line, ago }: { line: WorkLine; ago: string }) {
+  return (
+    <tr>
+      <td>
+        <MomentAgo at={line.at} ago={ago} />
+      </td>
+      <td>
+        <Badge tone={outcomes[line.outcome].tone}>{outcomes[line.outcome].label}</Badge>
+      </td>
+      <td className="number">
+        <Money nano={line.amount} />
+      </td>
+      <td className="mono">{line.model}</td>
+      <td>{line.role === "primary" ? "answer" : "check"}</td>
+      <td className="reason">{line.reason}</td>
+    </tr>
+  );
+});

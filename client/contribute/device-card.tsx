@@ -1,3 +1,4 @@
+import { memo } from "react";
 import type { Device, SessionRole } from "../../shared/protocol.ts";
 import { Badge } from "../ui/badge.tsx";
 import { Card } from "../ui/card.tsx";
@@ -8,7 +9,7 @@ import type { DeviceProbe } from "./device-probe.ts";
  * The machine as this page sees it before Start (`probe`) and as the miner uses it after (`device`, with `note` saying
  * why WebGPU is not used).
  */
-export function DeviceCard(props: {
+export const DeviceCard = memo(function DeviceCard(props: {
   probe: DeviceProbe | null;
   device: Device | null;
   note: string | null;
@@ -78,7 +79,7 @@ export function DeviceCard(props: {
       ) : null}
     </Card>
   );
-}
+});
 
 function Runtime({ onGpu, software }: { onGpu: boolean; software: boolean | undefined }) {
   if (!onGpu) return <Badge tone="busy">Processor (WebAssembly)</Badge>;

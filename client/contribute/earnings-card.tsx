@@ -1,9 +1,12 @@
+import { memo } from "react";
 import type { MinerView } from "../miner/contract.ts";
 import { Card } from "../ui/card.tsx";
 import { Money } from "../ui/money.tsx";
 import { countText } from "../ui/quantity-text.ts";
 
-export function EarningsCard({ view }: { view: MinerView }) {
+type Sums = Pick<MinerView, "role" | "available" | "held" | "completed" | "passed" | "failed" | "trust">;
+
+export const EarningsCard = memo(function EarningsCard(view: Sums) {
   const things = view.role === "validator" ? "Checks" : "Tasks";
   return (
     <Card title="Earnings" className="earnings">
@@ -36,7 +39,7 @@ export function EarningsCard({ view }: { view: MinerView }) {
       <Trust trust={view.trust} />
     </Card>
   );
-}
+});
 
 function Trust({ trust }: { trust: number | null }) {
   return (

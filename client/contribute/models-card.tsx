@@ -1,5 +1,6 @@
 import "@mantine/core/styles/Progress.layer.css";
 import { Progress } from "@mantine/core";
+import { memo } from "react";
 import type { ModelView } from "../miner/contract.ts";
 import { Badge, type Tone } from "../ui/badge.tsx";
 import { Card } from "../ui/card.tsx";
@@ -13,7 +14,7 @@ const looks: Record<ModelView["state"], { label: string; tone: Tone }> = {
   refused: { label: "Refused", tone: "bad" },
 };
 
-export function ModelsCard({ models }: { models: ModelView[] }) {
+export const ModelsCard = memo(function ModelsCard({ models }: { models: ModelView[] }) {
   return (
     <Card title="Models" className="models">
       {models.length === 0 ? (
@@ -45,7 +46,7 @@ export function ModelsCard({ models }: { models: ModelView[] }) {
       )}
     </Card>
   );
-}
+});
 
 function Download({ model }: { model: ModelView }) {
   const share = model.bytesTotal > 0 ? model.bytesDone / model.bytesTotal : 0;

@@ -1,3 +1,4 @@
+import { memo } from "react";
 import type { MinerView } from "../miner/contract.ts";
 import { Badge } from "../ui/badge.tsx";
 import { Card } from "../ui/card.tsx";
@@ -5,7 +6,7 @@ import { EmptyState } from "../ui/empty-state.tsx";
 import { TimeAgo } from "../ui/time-ago.tsx";
 import { useNow } from "../ui/use-now.ts";
 
-export function NoticesCard({ notices }: { notices: MinerView["notices"] }) {
+export const NoticesCard = memo(function NoticesCard({ notices }: { notices: MinerView["notices"] }) {
   const now = useNow();
   return (
     <Card title="Notices">
@@ -32,4 +33,4 @@ export function NoticesCard({ notices }: { notices: MinerView["notices"] }) {
       )}
     </Card>
   );
-}
+});

@@ -3,14 +3,21 @@ import "@mantine/core/styles/Input.layer.css";
 import "@mantine/core/styles/InlineInput.layer.css";
 import "@mantine/core/styles/Switch.layer.css";
 import { Button, NativeSelect, Slider, Switch } from "@mantine/core";
-import { useState } from "react";
+import { memo, useState } from "react";
 import { limits, MIB } from "../../shared/limits.ts";
 import type { SessionRole } from "../../shared/protocol.ts";
 import { type MinerSettings, roleDefaults } from "../miner/contract.ts";
 import { Card } from "../ui/card.tsx";
 import { bytesText, percentText } from "../ui/quantity-text.ts";
 import { roleTexts } from "./role-choice.tsx";
-import type { MinerPage } from "./use-miner.ts";
+import type { MinerCommands } from "./use-miner.ts";
+
+interface SettingsCardProps extends Pick<MinerCommands, "configure" | "command"> {
+  settings: MinerSettings;
+  /** null before Start. */
+  cacheBytes: number | null;
+  dutyNow: number | null;
+}
 
 const diskChoices = [256, 512, 1024, 2048, 4096, 8192, 16_384].map((size) => size * MIB);
 
@@ -21,11 +28,11 @@ const runtimeChoices: { value: MinerSettings["runtime"]; label: string }[] = [
 ];
 
 /** The limits that a person sets; they hold from the next task on. */
-export function SettingsCard({ page }: { page: MinerPage }) {
-  const { settings, configure, view } = page;
+export const SettingsCard = memo(function SettingsCard(props: SettingsCardProps) {
+  const { settings, configure, command, cacheBytes, dutyNow } = props;
   return (
     <Card title="Limits" className="settings">
-      <Duty duty={settings.duty} dutyNow={view?.dutyNow ?? null} onChange={(duty) => configure({ duty })} />
+      <Duty duty={settings.duty} dutyNow={dutyNow} onChange={(duty) => configure({ duty })} />
       <div className="switches">
         <Switch
           label="Pause on battery"
@@ -41,7 +48,7 @@ export function SettingsCard({ page }: { page: MinerPage }) {
         <Hours hours={settings.hours} onChange={(hours) => configure({ hours })} />
       </div>
       <div className="choices">
-        {view ? (
+        {cacheBytes !== null ? (
           <NativeSelect
             label="This tab is here to"
             data-testid="role"
@@ -73,22 +80,17 @@ export function SettingsCard({ page }: { page: MinerPage }) {
           onChange={(event) => configure({ diskBytes: Number(event.currentTarget.value) })}
         />
       </div>
-      {view ? (
+      {cacheBytes !== null ? (
         <div className="cache">
-          <span className="muted">{bytesText(view.cacheBytes)} of models kept in this browser</span>
-          <Button
-            variant="default"
-            size="xs"
-            disabled={view.cacheBytes === 0}
-            onClick={() => page.command("clearCache")}
-          >
+          <span className="muted">{bytesText(cacheBytes)} of models kept in this browser</span>
+          <Button variant="default" size="xs" disabled={cacheBytes === 0} onClick={() => command("clearCache")}>
             Delete them
           </Button>
         </div>
       ) : null}
     </Card>
   );
-}
+});
 
 function Duty(props: { duty: number; dutyNow: number | null; onChange(duty: number): void }) {
   const [dragged, setDragged] = useState<number | null>(null);

@@ -1,4 +1,5 @@
 import { Button } from "@mantine/core";
+import { memo } from "react";
 import type { MinerView } from "../miner/contract.ts";
 import { durationText } from "../ui/quantity-text.ts";
 import { useNow } from "../ui/use-now.ts";
@@ -16,9 +17,15 @@ export function StatusCard({ page, view, localHub }: { page: MinerPage; view: Mi
           <h1>{status.label}</h1>
           <p className="muted">{status.sentence}</p>
         </div>
-        <ControlButtons page={page} view={view} />
+        <ControlButtons
+          state={view.state}
+          role={view.role}
+          atWork={view.current.length > 0}
+          start={page.start}
+          command={page.command}
+        />
       </div>
-      <WorkGrid view={view} />
+      <WorkGrid work={view.work} underWay={view.current.map(({ assignment }) => assignment).join(" ")} />
       {suggestsDemo(view, localHub) ? (
         <p className="callout">
           {view.role === "validator"
@@ -50,38 +57,42 @@ function Seen({ view: { seen, role } }: { view: MinerView }) {
   ) : null;
 }
 
-function ControlButtons({ page, view }: { page: MinerPage; view: MinerView }) {
-  const controls = controlsOf(view.state);
+interface ControlButtonsProps extends Pick<MinerView, "state" | "role">, Pick<MinerPage, "start" | "command"> {
+  atWork: boolean;
+}
+
+const ControlButtons = memo(function ControlButtons({ state, role, atWork, start, command }: ControlButtonsProps) {
+  const controls = controlsOf(state);
   return (
     <div className="controls">
       {controls.start ? (
-        <Button size="lg" data-testid="start" onClick={page.start}>
+        <Button size="lg" data-testid="start" onClick={start}>
           Start again
         </Button>
       ) : null}
       {controls.pause ? (
-        <Button size="lg" data-testid="pause" onClick={() => page.command("pause")}>
+        <Button size="lg" data-testid="pause" onClick={() => command("pause")}>
           Pause
         </Button>
       ) : null}
       {controls.resume ? (
-        <Button size="lg" data-testid="pause" onClick={() => page.command("resume")}>
+        <Button size="lg" data-testid="pause" onClick={() => command("resume")}>
           Resume
         </Button>
       ) : null}
       {controls.finish ? (
-        <Button size="lg" variant="default" data-testid="finish" onClick={() => page.command("finishThenStop")}>
-          {view.current.length > 0 ? `Finish this ${view.role === "validator" ? "check" : "task"}, then stop` : "Stop"}
+        <Button size="lg" variant="default" data-testid="finish" onClick={() => command("finishThenStop")}>
+          {atWork ? `Finish this ${role === "validator" ? "check" : "task"}, then stop` : "Stop"}
         </Button>
       ) : null}
       {controls.stop ? (
-        <Button size="lg" variant="default" data-testid="stop" onClick={() => page.command("stop")}>
-          {view.state === "draining" ? "Stop now" : "Stop"}
+        <Button size="lg" variant="default" data-testid="stop" onClick={() => command("stop")}>
+          {state === "draining" ? "Stop now" : "Stop"}
         </Button>
       ) : null}
     </div>
   );
-}
+});
 
 function CurrentTasks({ view }: { view: MinerView }) {
   const now = useNow();

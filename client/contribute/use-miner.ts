@@ -1,17 +1,21 @@
 import { useCallback, useEffect, useRef, useState } from "react";
-import type { MinerRemote, MinerSettings, MinerView, PageSignals } from "../miner/contract.ts";
+import type { MinerPageRemote, MinerSettings, MinerView, PageSignals } from "../miner/contract.ts";
 
 declare global {
   /** The latest view, for `npm run miner` and the browser tests. */
   var tabgridView: MinerView | undefined;
 }
 
-export interface MinerPage {
+export interface MinerPage extends MinerCommands {
   /** null until Start (or until an earlier consent resumed the miner). */
   view: MinerView | null;
   settings: MinerSettings;
   /** A command that the miner could not carry out, in words. */
   fault: string | null;
+}
+
+/** The same functions for as long as the page is open: what takes only these is not drawn again for a new view. */
+export interface MinerCommands {
   start(): void;
   configure(change: Partial<MinerSettings>): void;
   command(name: "pause" | "resume" | "finishThenStop" | "stop" | "clearCache"): void;
@@ -19,7 +23,7 @@ export interface MinerPage {
 
 export interface MinerConnection {
   /** Spawns the session worker on its first call, which is never before Start or an earlier consent. */
-  remote: MinerRemote;
+  remote: MinerPageRemote;
   consent: { consented: boolean; settings: MinerSettings };
   watchSignals(push: (signals: PageSignals) => void): () => void;
 }
@@ -28,6 +32,7 @@ export interface MinerConnection {
 export function useMiner({ remote, consent, watchSignals }: MinerConnection): MinerPage {
   const [view, setView] = useState<MinerView | null>(null);
   const [settings, setSettings] = useState(consent.settings);
+  const latest = useRef(settings);
   const [fault, setFault] = useState<string | null>(null);
   const unwatch = useRef<(() => void) | null>(null);
 
@@ -66,19 +71,22 @@ export function useMiner({ remote, consent, watchSignals }: MinerConnection): Mi
 
   useEffect(() => () => unwatch.current?.(), []);
 
-  return {
-    view,
-    settings,
-    fault,
-    start: () => begin(settings),
-    configure: (change) => {
-      const next = { ...settings, ...change };
+  const start = useCallback(() => begin(latest.current), [begin]);
+
+  const configure = useCallback(
+    (change: Partial<MinerSettings>) => {
+      const next = { ...latest.current, ...change };
+      latest.current = next;
       setSettings(next);
-      if (!view) return;
+      if (!unwatch.current) return; // not begun: `start` takes them along
       attempt(() => remote.configure(next));
       // Idle detection was granted only now, and a watch asks for permissions when it begins.
       if (change.pauseWhenActive) watch();
     },
-    command: (name) => attempt(() => remote[name]()),
-  };
+    [remote, attempt, watch],
+  );
+
+  const command = useCallback<MinerCommands["command"]>((name) => attempt(() => remote[name]()), [remote, attempt]);
+
+  return { view, settings, fault, start, configure, command };
 }

@@ -44,7 +44,13 @@ export function Welcome({ page, probe, phone }: { page: MinerPage; probe: Device
         <ConsentPoints />
       </section>
       <DeviceCard probe={probe} device={null} note={null} role={role} />
-      <SettingsCard page={page} />
+      <SettingsCard
+        settings={page.settings}
+        configure={page.configure}
+        command={page.command}
+        cacheBytes={null}
+        dutyNow={null}
+      />
     </main>
   );
 }

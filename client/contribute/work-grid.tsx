@@ -1,4 +1,5 @@
-import type { MinerView } from "../miner/contract.ts";
+import { memo } from "react";
+import type { WorkLine } from "../../shared/protocol.ts";
 
 const cellCount = 120;
 const legend = [
@@ -8,13 +9,20 @@ const legend = [
   ["current", "under way"],
 ] as const;
 
+interface WorkGridProps {
+  work: WorkLine[];
+  /** Assignments, separated by spaces: the same text as long as they are the same. */
+  underWay: string;
+}
+
 /** The last tasks as a grid of tabs: green was paid, red was refuted, grey earned nothing, amber is under way. */
-export function WorkGrid({ view }: { view: MinerView }) {
-  const finished = view.work
+export const WorkGrid = memo(function WorkGrid({ work, underWay }: WorkGridProps) {
+  const current = underWay.split(" ").filter(Boolean);
+  const finished = work
     .toSorted((a, b) => a.at - b.at)
-    .slice(-(cellCount - view.current.length))
+    .slice(-(cellCount - current.length))
     .map((line) => ({ key: line.assignment, look: line.outcome as string }));
-  const cells = [...finished, ...view.current.map((task) => ({ key: task.assignment, look: "current" }))];
+  const cells = [...finished, ...current.map((key) => ({ key, look: "current" }))];
   const blank = Math.max(0, cellCount - cells.length);
   const paid = finished.filter((cell) => cell.look === "paid").length;
   return (
@@ -22,7 +30,7 @@ export function WorkGrid({ view }: { view: MinerView }) {
       <div
         className="work-grid"
         role="img"
-        aria-label={`Last ${finished.length} tasks: ${paid} paid; ${view.current.length} under way`}
+        aria-label={`Last ${finished.length} tasks: ${paid} paid; ${current.length} under way`}
       >
         {cells.map((cell) => (
           <i key={cell.key} data-look={cell.look} />
@@ -42,4 +50,4 @@ export function WorkGrid({ view }: { view: MinerView }) {
       </ul>
     </div>
   );
-}
+});

@@ -105,7 +105,7 @@ function Proposal({ row, calls, votes }: { row: ProposalReply; calls: HubCalls; 
   );
 }
 
-export function useParameters(calls: HubCalls) {
+function useParameters(calls: HubCalls) {
   return useQuery({
     queryKey: ["governance"],
     queryFn: ({ signal }) => calls.get(parametersSchema, "/governance", signal),

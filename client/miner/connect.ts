@@ -2,6 +2,7 @@ import { proxy } from "comlink";
 import {
   DATABASE_NAME,
   defaultSettings,
+  type MinerPageRemote,
   type MinerRemote,
   type MinerSettings,
   type MinerView,
@@ -12,7 +13,7 @@ import { type SupervisedWorker, superviseWorker } from "./supervised-worker.ts";
 
 declare global {
   /** For `npm run miner`, which drives this page without a person: the same commands that the page's buttons give. */
-  var tabgridMiner: MinerRemote | undefined;
+  var tabgridMiner: MinerPageRemote | undefined;
 }
 
 const CALL_MS = 10_000;
@@ -23,7 +24,7 @@ const RESPAWN_MS = 2_000;
  * The page's end of the session worker. The worker is started by the first call, and started again, with what was last
  * asked of it, when it dies. What the page's address says overrides the settings.
  */
-export function connectMiner(): MinerRemote {
+export function connectMiner(): MinerPageRemote {
   let worker: SupervisedWorker<MinerRemote> | null = null;
   let listener: ((view: MinerView) => void) | null = null;
   let started: MinerSettings | null = null;
@@ -62,7 +63,7 @@ export function connectMiner(): MinerRemote {
     })().catch(() => undefined); // the worker died again: its own `lost` revives it
   };
 
-  const remote: MinerRemote = {
+  const remote: MinerPageRemote = {
     async start(settings) {
       started = settingsFromUrl(location.search, settings);
       paused = false;
@@ -82,7 +83,12 @@ export function connectMiner(): MinerRemote {
     },
     async subscribe(next) {
       listener = next;
-      await call(CALL_MS, (to) => to.subscribe(proxy(next)));
+      let view = {} as MinerView; // the first push is whole
+      const push = (changed: Partial<MinerView>) => {
+        view = { ...view, ...changed };
+        next(view);
+      };
+      await call(CALL_MS, (to) => to.subscribe(proxy(push)));
     },
     pause() {
       paused = true;

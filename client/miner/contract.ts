@@ -121,6 +121,7 @@ export interface MinerView {
   notices: { at: number; kind: "info" | "warning"; text: string }[];
 }
 
+/** What the session worker offers. */
 export interface MinerRemote {
   /** Consent was given: connect and work. Resolves when the state machine has left `stopped`. */
   start(settings: MinerSettings): Promise<void>;
@@ -131,8 +132,14 @@ export interface MinerRemote {
   stop(): Promise<void>;
   configure(settings: MinerSettings): Promise<void>;
   signals(signals: PageSignals): Promise<void>;
-  /** Pushes the view now and on every change, at most ten times a second. */
-  subscribe(listener: (view: MinerView) => void): Promise<void>;
+  /** Pushes the whole view soon, then what of it has changed: at most four times a second, to a hidden page hardly ever. */
+  subscribe(listener: (changed: Partial<MinerView>) => void): Promise<void>;
   /** Deletes cached models. */
   clearCache(): Promise<void>;
+}
+
+/** The same at the page's end, which puts the views together again. */
+export interface MinerPageRemote extends Omit<MinerRemote, "subscribe"> {
+  /** What has not changed is the very same object as in the view before. */
+  subscribe(listener: (view: MinerView) => void): Promise<void>;
 }

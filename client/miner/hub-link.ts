@@ -129,11 +129,16 @@ export class HubLink {
     });
   }
 
-  sendTokens(assignment: string, chunks: readonly TokenChunk[]): void {
+  sendTokens(chunks: readonly TokenChunk[]): void {
     this.#enqueue(async (seal) => {
-      for (const { hash, ...chunk } of chunks) {
-        const mac = await seal.sealTokens(assignment, chunk.position, hash);
-        this.#socket.send("tokens", { assignment, ...chunk, mac });
+      const items = await Promise.all(
+        chunks.map(async ({ hash, ...chunk }) => ({
+          ...chunk,
+          mac: await seal.sealTokens(chunk.assignment, chunk.position, hash),
+        })),
+      );
+      for (let at = 0; at < items.length; at += limits.assignmentsPerMessage) {
+        this.#socket.send("tokens", { items: items.slice(at, at + limits.assignmentsPerMessage) });
       }
     });
   }

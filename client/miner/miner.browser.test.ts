@@ -139,6 +139,7 @@ describe("a miner in a tab, on WASM", () => {
       { assignments: ["a_3"], fault: "invalid-input" },
       { assignments: ["a_2"], fault: "invalid-input" },
     ]);
+    await until("the right one's result", () => connection.results.length > 0);
     expect(connection.results.map(({ assignment }) => assignment)).toEqual(["a_1"]);
   });
 
@@ -374,8 +375,8 @@ describe("a miner in a tab, on WebGPU", () => {
     const page = await openPage();
     const connection = await start(page, { runtime: "webgpu" });
     expect(connection.hello?.device.runtime).toBe("wasm");
-    const view = await until("a view", () => viewOf(page));
-    expect(view.deviceNote).toContain("software");
+    const note = await until("a note", async () => (await viewOf(page))?.deviceNote);
+    expect(note).toContain("software");
     await page.evaluate((settings) => globalThis.tabgridMiner?.configure(settings), {
       ...defaultSettings,
       runtime: "webgpu" as const,

@@ -17,12 +17,12 @@ import { Pool } from "./pool.ts";
 import { type PreparedModel, prepareModel } from "./preparing.ts";
 import type { Seal } from "./seal.ts";
 import { addAccount, addNotice, createShowing, viewOf } from "./view.ts";
+import { ViewPush } from "./view-push.ts";
 import { Workbench } from "./workbench.ts";
 
 type Unsent<T> = T extends unknown ? Omit<T, "at"> : never;
 
 const GOVERN_MS = 2_000;
-const VIEW_MS = 100;
 
 /** Wall-clock time that no clock adjustment turns back. */
 const now = (): number => performance.timeOrigin + performance.now();
@@ -48,8 +48,7 @@ export class Miner implements MinerRemote {
   #previousSeal: Seal | null = null;
   #releaseLock: (() => void) | null = null;
   #wake: ReturnType<typeof setTimeout> | undefined;
-  #listener: ((view: MinerView) => void) | null = null;
-  #publishing: ReturnType<typeof setTimeout> | undefined;
+  readonly #views = new ViewPush(() => this.#view());
 
   readonly #asked = new Map<string, Prepare>();
   readonly #prepared = new Map<string, PreparedModel>();
@@ -119,13 +118,13 @@ export class Miner implements MinerRemote {
 
   async signals(signals: PageSignals): Promise<void> {
     this.#signals = signals;
+    this.#views.watched(signals.visible);
     if (signals.frameMs !== null) this.#bestFrameMs = Math.min(this.#bestFrameMs ?? signals.frameMs, signals.frameMs);
     this.#govern();
   }
 
-  async subscribe(listener: (view: MinerView) => void): Promise<void> {
-    this.#listener = listener;
-    this.#publish();
+  async subscribe(listener: (changed: Partial<MinerView>) => void): Promise<void> {
+    this.#views.subscribe(listener);
   }
 
   async clearCache(): Promise<void> {
@@ -160,7 +159,9 @@ export class Miner implements MinerRemote {
     this.#identity = identity.value;
     this.#showing.device = probed.value.device;
     this.#showing.deviceNote = probed.value.note;
-    this.#pool = new Pool(probed.value.device.memoryBytes / 2);
+    this.#pool = new Pool(probed.value.device.memoryBytes / 2, (parts) => {
+      this.#dispatch({ kind: "generated", runs: this.#bench.generated(parts) });
+    });
     await this.#countCache();
     this.#govern();
     this.#dispatch({ kind: "start", slots: this.#settings.slots });
@@ -183,7 +184,7 @@ export class Miner implements MinerRemote {
     if (governed.run !== run || governed.why !== why || governed.duty !== duty) {
       this.#dispatch({ kind: "governed", ...governed });
     }
-    if (this.#session.phase === "running") this.#publish(); // the time until the next retry runs
+    if (this.#session.phase === "running") this.#views.soon(); // the time until the next retry runs
   }
 
   // The loop: one event at a time, its effects, then the timer.
@@ -204,7 +205,7 @@ export class Miner implements MinerRemote {
     }
     clearTimeout(this.#wake);
     if (wakeAt !== null) this.#wake = setTimeout(() => this.#dispatch({ kind: "tick" }), Math.max(0, wakeAt - now()));
-    this.#publish();
+    this.#views.soon();
   }
 
   #perform(effect: MinerEffect): void {
@@ -228,8 +229,9 @@ export class Miner implements MinerRemote {
       case "run":
         return void this.#run(effect);
       case "send-tokens": {
-        const chunks = this.#bench.stream(effect.assignment)?.take(effect.again) ?? [];
-        return this.#link?.sendTokens(effect.assignment, chunks);
+        const { assignments, again } = effect;
+        const chunks = assignments.flatMap((assignment) => this.#bench.stream(assignment)?.take(again) ?? []);
+        return this.#link?.sendTokens(chunks);
       }
       case "interrupt":
         return this.#pool?.interrupt(effect.run);
@@ -297,7 +299,7 @@ export class Miner implements MinerRemote {
       account: (message) => {
         addAccount(this.#showing, message);
         void recordWork(message.work);
-        this.#publish();
+        this.#views.soon();
       },
       refused: (message) => this.#refused(message),
       notice: ({ kind, text }) => this.#notice(kind, text),
@@ -356,11 +358,11 @@ export class Miner implements MinerRemote {
       run: preparation.run,
       downloading: (manifest, bytesDone, bytesTotal) => {
         this.#board.downloading(model, manifest.title, bytesDone, bytesTotal, now());
-        this.#publish();
+        this.#views.soon();
       },
       running: (manifest) => {
         this.#board.running(model, manifest.title);
-        this.#publish();
+        this.#views.soon();
       },
       signal: preparation.stop.signal,
     });
@@ -402,7 +404,7 @@ export class Miner implements MinerRemote {
     if (!prepared || !pool) return;
     const seal = this.#link?.seal ?? null;
     const generated = () => {
-      this.#dispatch({ kind: "generated", run });
+      this.#dispatch({ kind: "generated", runs: [run] });
     };
     const finished =
       mode === "run"
@@ -424,22 +426,19 @@ export class Miner implements MinerRemote {
 
   #notice(kind: "info" | "warning", text: string): void {
     addNotice(this.#showing, now(), kind, text.slice(0, 500));
-    this.#publish();
+    this.#views.soon();
   }
 
   async #countCache(): Promise<void> {
     this.#showing.cacheBytes = await cachedBytes();
-    this.#publish();
+    this.#views.soon();
   }
 
-  #publish(): void {
-    this.#publishing ??= setTimeout(() => {
-      this.#publishing = undefined;
-      const textOf = (assignment: string) => {
-        const stream = this.#bench.stream(assignment);
-        return stream && { tokens: stream.count, tokensPerSecond: stream.tokensPerSecond };
-      };
-      this.#listener?.(viewOf(this.#session, this.#showing, textOf, now()));
-    }, VIEW_MS);
+  #view(): MinerView {
+    const textOf = (assignment: string) => {
+      const stream = this.#bench.stream(assignment);
+      return stream && { tokens: stream.count, tokensPerSecond: stream.tokensPerSecond };
+    };
+    return viewOf(this.#session, this.#showing, textOf, now());
   }
 }

@@ -52,7 +52,7 @@ export function watchPageSignals(push: (signals: PageSignals) => void): () => vo
 }
 
 const SAMPLE_EVERY_MS = 2_000;
-const FRAMES = 20;
+const FRAMES = 10;
 
 /** Median of the next frames' durations, then stops: sampling all the time would itself keep the page drawing. */
 function sampleFrames(done: (frameMs: number) => void): () => void {

@@ -35,11 +35,14 @@ const RUN_MS = 600_000;
 export class Pool {
   readonly #members = new Set<Member>();
   readonly #memoryBytes: number;
+  readonly #onParts: (parts: GeneratedPart[]) => void;
   /** Runs that were interrupted before they reached their worker. */
   readonly #interrupted = new Set<number>();
 
-  constructor(memoryBytes: number) {
+  /** `onParts` hears the tokens of generations as they come; the job of one is its run's number. */
+  constructor(memoryBytes: number, onParts: (parts: GeneratedPart[]) => void) {
     this.#memoryBytes = memoryBytes;
+    this.#onParts = onParts;
   }
 
   /**
@@ -50,17 +53,16 @@ export class Pool {
     return this.#at(model, run, (remote) => remote.run(items, model.rowsTogether));
   }
 
-  /** shared/text-generation.ts; `onPart` hears the tokens of a generation as they come. */
+  /** shared/text-generation.ts. */
   async text(
     model: PooledModel,
     mode: "generate" | "score",
     inputs: Tensor[],
-    onPart: (part: GeneratedPart) => void,
     run: number,
   ): Promise<Result<Ran, EngineFault>> {
     const answer = await this.#at(model, run, async (remote) => {
       const job = String(run);
-      return [await (mode === "generate" ? remote.generate(job, inputs, proxy(onPart)) : remote.score(job, inputs))];
+      return [await (mode === "generate" ? remote.generate(job, inputs) : remote.score(job, inputs))];
     });
     return answer.ok ? (answer.value[0] as Result<Ran, EngineFault>) : answer;
   }
@@ -141,7 +143,10 @@ export class Pool {
   }
 
   async #load(worker: SupervisedWorker<InferenceRemote>, { request }: PooledModel): Promise<Result<null, EngineFault>> {
-    const loaded = await worker.call(LOAD_MS, async (remote) => remote.load(request));
+    const loaded = await worker.call(LOAD_MS, async (remote) => {
+      if (request.text) await remote.listen(proxy(this.#onParts));
+      return remote.load(request);
+    });
     if (!loaded.ok) return err(faultOfLoss(loaded.error));
     return loaded.value.ok ? ok(null) : loaded.value;
   }

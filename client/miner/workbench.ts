@@ -4,7 +4,7 @@ import type { WireTensor } from "../../shared/protocol.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { type Tensor, viewOf } from "../../shared/tensor.ts";
 import { textTensors, tokensIn } from "../../shared/text-generation.ts";
-import type { EngineFault, Ran } from "../worker/contract.ts";
+import type { EngineFault, GeneratedPart, Ran } from "../worker/contract.ts";
 import { fromWireTensors } from "./blobs.ts";
 import type { UnsealedResult } from "./hub-link.ts";
 import type { Pool } from "./pool.ts";
@@ -28,6 +28,8 @@ export class Workbench {
   readonly #inputs = new Map<string, WireTensor[]>();
   readonly #results = new Map<string, UnsealedResult>();
   readonly #streams = new Map<string, TokenStream>();
+  /** Of the generations under way, by their runs. */
+  readonly #making = new Map<number, TokenStream>();
   readonly #runs = new Set<number>();
 
   hold(assignment: string, inputs: WireTensor[]): void {
@@ -45,7 +47,6 @@ export class Workbench {
 
   forget(assignments: readonly string[]): void {
     for (const assignment of assignments) {
-      this.#streams.get(assignment)?.close();
       this.#streams.delete(assignment);
       this.#inputs.delete(assignment);
       this.#results.delete(assignment);
@@ -59,8 +60,8 @@ export class Workbench {
   clear(): void {
     this.#inputs.clear();
     this.#results.clear();
-    for (const stream of this.#streams.values()) stream.close();
     this.#streams.clear();
+    this.#making.clear();
     this.#runs.clear();
   }
 
@@ -107,7 +108,15 @@ export class Workbench {
     return finished;
   }
 
-  /** Generates or scores for one assignment; `generated` hears when tokens of its stream should leave. */
+  /** Tokens as they come; the runs that have some to send. */
+  generated(parts: readonly GeneratedPart[]): number[] {
+    return parts.flatMap((part) => {
+      const run = Number(part.job);
+      return this.#making.get(run)?.push(part) ? [run] : [];
+    });
+  }
+
+  /** Generates or scores for one assignment; `generated` hears that tokens came with its end. */
   async text(
     run: number,
     mode: "generate" | "score",
@@ -118,12 +127,16 @@ export class Workbench {
     generated: () => void,
   ): Promise<FinishedRun | null> {
     this.#runs.add(run);
-    const stream = mode === "generate" ? new TokenStream(assignment, generated) : null;
-    if (stream) this.#streams.set(assignment, stream);
+    const stream = mode === "generate" ? new TokenStream(assignment) : null;
+    if (stream) {
+      this.#streams.set(assignment, stream);
+      this.#making.set(run, stream);
+    }
     const inputs = await fromWireTensors(this.#inputs.get(assignment) ?? [], seal);
     const ran = inputs.ok
-      ? await pool.text(model.pooled, mode, inputs.value, (part) => stream?.push(part), run)
+      ? await pool.text(model.pooled, mode, inputs.value, run)
       : err({ fault: "invalid-input" as const, message: inputs.error });
+    this.#making.delete(run);
     if (!this.#runs.has(run)) {
       this.forget([assignment]);
       return null;
@@ -137,10 +150,11 @@ export class Workbench {
     } else {
       const { outputs, computeMs } = ran.value;
       const probabilities = outputs.find(({ name }) => name === textTensors.logProbabilities);
-      stream?.finish({
+      const all = {
         tokens: tokensIn(outputs, textTensors.tokens),
         logProbabilities: (probabilities ? viewOf(probabilities) : new Float32Array(0)) as Float32Array,
-      });
+      };
+      if (stream?.push({ position: 0, ...all })) generated();
       this.#results.set(assignment, { assignment, outputs, computeMs, commitment: commitmentOf(outputs) });
       finished.done.push(assignment);
       finished.computeMs.push(computeMs);

@@ -8,7 +8,7 @@ const cells = [
 ] as const;
 
 /** A grid of tabs, some of them at work. */
-export function Logo({ size = 28 }: { size?: number }) {
+function Logo({ size = 28 }: { size?: number }) {
   return (
     <svg width={size} height={size} viewBox="0 0 32 32" aria-hidden="true" focusable="false">
       {Array.from({ length: 9 }, (_, index) => {

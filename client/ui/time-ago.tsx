@@ -1,10 +1,16 @@
+import { memo } from "react";
 import { agoText } from "./quantity-text.ts";
 
 export function TimeAgo({ at, now }: { at: number; now: number }) {
+  return <MomentAgo at={at} ago={agoText(at, now)} />;
+}
+
+/** Drawn again only where its words change. */
+export const MomentAgo = memo(function MomentAgo({ at, ago }: { at: number; ago: string }) {
   const date = new Date(at);
   return (
     <time dateTime={date.toISOString()} title={date.toLocaleString()} style={{ whiteSpace: "nowrap" }}>
-      {agoText(at, now)}
+      {ago}
     </time>
   );
-}
+});

@@ -13,10 +13,12 @@ export interface InferenceRemote {
   run(items: Tensor[][], rowsTogether: number): Promise<Result<Ran, EngineFault>[]>;
 
   /**
-   * Text models only. `inputs` and outputs: shared/text-generation.ts, `generate`. Tokens also go to `onPart` as they come
-   * (a Comlink proxy). Several generations at once share the model's runs.
+   * Text models only. `inputs` and outputs: shared/text-generation.ts, `generate`. Its tokens also go to who listens, as they
+   * come. Several generations at once share the model's runs.
    */
-  generate(job: string, inputs: Tensor[], onPart: (part: GeneratedPart) => void): Promise<Result<Ran, EngineFault>>;
+  generate(job: string, inputs: Tensor[]): Promise<Result<Ran, EngineFault>>;
+  /** To the tokens of all generations (a Comlink proxy): a first one at once, then what is made in 50 ms in one call. */
+  listen(onParts: (parts: GeneratedPart[]) => void): Promise<void>;
   /** Text models only: shared/text-generation.ts, `score`. */
   score(job: string, inputs: Tensor[]): Promise<Result<Ran, EngineFault>>;
   /** Ends a generation or a score between two tokens: it resolves with what it has (`run-failed` where that is nothing). */
@@ -24,6 +26,7 @@ export interface InferenceRemote {
 }
 
 export interface GeneratedPart {
+  job: string;
   /** Of the first one, counted from this job's start. */
   position: number;
   tokens: Int32Array;

@@ -56,7 +56,7 @@ export function cacheShape({ shape, rowAxis, tokenAxis }: CacheTensor, rows: num
 }
 
 /** Where the elements of one row of a cache tensor lie: `count` runs of `inner` elements a token, `stride` apart. */
-export function* rowRuns(tensor: CacheTensor, { rows, width }: Cache, row: number): Generator<number> {
+function* rowRuns(tensor: CacheTensor, { rows, width }: Cache, row: number): Generator<number> {
   const product = (sizes: readonly number[]) => sizes.reduce((all, size) => all * size, 1);
   const outer = product(tensor.shape.slice(0, tensor.rowAxis));
   const middle = product(tensor.shape.slice(tensor.rowAxis + 1, tensor.tokenAxis));
@@ -65,7 +65,7 @@ export function* rowRuns(tensor: CacheTensor, { rows, width }: Cache, row: numbe
 }
 
 /** Elements of one token in one run. */
-export const innerSize = ({ shape, tokenAxis }: CacheTensor): number =>
+const innerSize = ({ shape, tokenAxis }: CacheTensor): number =>
   shape.slice(tokenAxis + 1).reduce((all, size) => all * size, 1);
 
 /** Copies of one cache tensor that put `parts` together, in elements. */

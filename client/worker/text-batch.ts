@@ -15,8 +15,6 @@ export interface BatchedText {
   job: TextJob;
   /** Asked between two steps. */
   cancelled(): boolean;
-  /** Called between two steps, at least every `PAUSE_MS` and at the end. */
-  onProgress(): void;
 }
 
 export type TextOutcome =
@@ -49,17 +47,27 @@ interface Group {
   texts: Live[];
 }
 
-/** A message must not wait longer: a cancellation, or the token that somebody reads. */
+/** A message that comes in must not wait longer: a cancellation, or the next text. */
 const PAUSE_MS = 10;
+/**
+ * What is made in so short a while is shown together, of all texts: a message per token costs more than the token, and
+ * nobody reads faster for it.
+ */
+const TOGETHER_MS = 50;
 /** Tokens of prompts that are read between two steps of those who write. */
 const READ_AHEAD = 256;
 
-/** @param stepper runs the steps, on the caches of the session that reads */
+/**
+ * @param stepper runs the steps, on the caches of the session that reads
+ * @param show hears of texts that have come further: of each when its first token is there, of all every 50 ms, and of
+ * those that end
+ */
 export function createTextBatch(
   session: DecoderSession,
   stepper: DecoderSession,
   limits: BatchLimits,
   kept: PrefixCache,
+  show: (jobs: TextJob[]) => void,
 ): TextBatch {
   const { aligned } = stepper.graph;
   let reading: Live[] = [];
@@ -68,6 +76,7 @@ export function createTextBatch(
   let groups: Group[] = [];
   let running = false;
   let pausedAt = 0;
+  let shownAt = 0;
 
   const startOf = (width: number, length: number) => (aligned === "start" ? 0 : width - length);
 
@@ -116,7 +125,7 @@ export function createTextBatch(
     if (text.cache && outcome.kind === "finished") kept.put(text.job.text.slice(0, text.cached), text.cache);
     else if (text.cache) session.release(text.cache);
     text.cache = null;
-    text.onProgress();
+    show([text.job]);
     text.resolve(outcome);
     return "over";
   }
@@ -131,7 +140,7 @@ export function createTextBatch(
       reading.shift();
       if (state !== "writing") continue;
       joining.push(text);
-      text.onProgress();
+      show([text.job]);
     }
     while (joining.length > 0) join();
   }
@@ -191,11 +200,11 @@ export function createTextBatch(
     const { cache, texts } = group;
     const parts = texts.map((text, row) => ({ text, cache, row }));
     const staying = parts.filter((_, row) => !outcomes[row]);
+    show(texts.filter((_, row) => outcomes[row]).map(({ job }) => job));
     for (const { text, row } of parts) {
       const outcome = outcomes[row];
       if (!outcome) continue;
       if (outcome.kind === "finished") kept.put(text.job.text.slice(0, text.cached), gather([{ text, cache, row }]));
-      text.onProgress();
       text.resolve("computeMs" in outcome ? { ...outcome, computeMs: text.computeMs } : outcome);
     }
     group.texts = staying.map(({ text }) => text);
@@ -218,7 +227,10 @@ export function createTextBatch(
         for (const group of groups) await step(group);
         groups = groups.filter(({ texts }) => texts.length > 0);
         if (performance.now() - pausedAt < PAUSE_MS) continue;
-        for (const { texts } of groups) for (const text of texts) text.onProgress();
+        if (performance.now() - shownAt >= TOGETHER_MS) {
+          shownAt = performance.now();
+          show(groups.flatMap(({ texts }) => texts.map(({ job }) => job)));
+        }
         await macrotask();
         pausedAt = performance.now();
       }
@@ -245,7 +257,7 @@ let wake = () => {};
 channel.port1.onmessage = () => wake();
 
 /** A turn of the event loop, so that messages come in; timers would wait 4 ms. */
-export const macrotask = (): Promise<void> =>
+const macrotask = (): Promise<void> =>
   new Promise((resolve) => {
     wake = resolve;
     channel.port2.postMessage(null);

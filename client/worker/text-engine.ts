@@ -15,7 +15,7 @@ import { createTextBatch } from "./text-batch.ts";
 export interface TextEngine {
   loaded: Loaded;
   run(items: Tensor[][], rowsTogether: number): Promise<Result<Ran, EngineFault>[]>;
-  generate(job: string, inputs: Tensor[], onPart: (part: GeneratedPart) => void): Promise<Result<Ran, EngineFault>>;
+  generate(job: string, inputs: Tensor[]): Promise<Result<Ran, EngineFault>>;
   score(job: string, inputs: Tensor[]): Promise<Result<Ran, EngineFault>>;
   cancel(job: string): void;
 }
@@ -29,18 +29,20 @@ const CHUNK = { wasm: 64, webgpu: 512 };
 
 export async function loadTextEngine(
   request: LoadRequest & { text: NonNullable<LoadRequest["text"]> },
+  onParts: (parts: GeneratedPart[]) => void,
 ): Promise<Result<TextEngine, EngineFault>> {
   const startedAt = performance.now();
   const decoder = await openDecoder(request);
   if (!decoder.ok) return decoder;
   const tokenizer = (await request.text.tokenizer?.text()) ?? null;
-  return ok(createTextEngine(decoder.value, request, tokenizer, performance.now() - startedAt));
+  return ok(createTextEngine(decoder.value, request, tokenizer, onParts, performance.now() - startedAt));
 }
 
 function createTextEngine(
   { decoder, stepper, opened: { health }, plain, padded, vocabulary }: OpenedDecoder,
   request: LoadRequest & { text: NonNullable<LoadRequest["text"]> },
   tokenizer: string | null,
+  onParts: (parts: GeneratedPart[]) => void,
   loadMs: number,
 ): TextEngine {
   let bytes: TokenBytes | null = null;
@@ -50,14 +52,25 @@ function createTextEngine(
     tokenBytes: () => (bytes ??= tokenizer === null ? null : readTokenBytes(tokenizer)),
   };
   const kept = createPrefixCache(decoder, KEPT_TOKENS);
-  const batch = createTextBatch(decoder, stepper, { rows: ROWS, padded, chunk: CHUNK[request.runtime] }, kept);
+  const limits = { rows: ROWS, padded, chunk: CHUNK[request.runtime] };
+  const batch = createTextBatch(decoder, stepper, limits, kept, show);
   const live = new Map<string, { cancelled: boolean }>();
+  /** Generations under way: how many of their tokens have been shown. */
+  const shown = new Map<TextJob, { name: string; job: Generation; epoch: number; tokens: number }>();
 
-  async function carryOut<J extends TextJob>(
-    name: string,
-    started: Result<J, string>,
-    onProgress: (job: J) => void,
-  ): Promise<Result<Ran, EngineFault>> {
+  /** Zeros may be all that a lost device gives: nothing is shown that was made after. */
+  function show(jobs: readonly TextJob[]): void {
+    const parts = jobs.flatMap((one): GeneratedPart[] => {
+      const of = shown.get(one);
+      if (!of || of.epoch !== health.epoch || of.job.drawn === of.tokens) return [];
+      const position = of.tokens;
+      of.tokens = of.job.drawn;
+      return [{ job: of.name, position, ...of.job.since(position) }];
+    });
+    if (parts.length > 0) onParts(parts);
+  }
+
+  async function carryOut(name: string, started: Result<TextJob, string>): Promise<Result<Ran, EngineFault>> {
     if (health.lost) return err(faultOf(null, health, "run-failed"));
     if (!started.ok) return err({ fault: "invalid-input", message: started.error, fatal: false });
     if (live.has(name)) return err({ fault: "invalid-input", message: `job ${name} is under way`, fatal: false });
@@ -65,12 +78,7 @@ function createTextEngine(
     const state = { cancelled: false };
     live.set(name, state);
     const job = started.value;
-    const outcome = await batch.add({
-      job,
-      cancelled: () => state.cancelled,
-      // Zeros may be all that a lost device gives: nothing is shown that was made after.
-      onProgress: () => health.epoch === epoch && onProgress(job),
-    });
+    const outcome = await batch.add({ job, cancelled: () => state.cancelled });
     live.delete(name);
     if (health.epoch !== epoch) return err(faultOf(null, health, "run-failed"));
     if (outcome.kind === "failed") return err(faultOf(outcome.error, health, "run-failed"));
@@ -85,17 +93,17 @@ function createTextEngine(
     loaded: { loadMs },
     run: (items, rowsTogether) => runAll(plain, items, rowsTogether),
 
-    generate(name, inputs, onPart) {
-      let shown = 0;
-      return carryOut(name, startGeneration(inputs, bounds), (job: Generation) => {
-        if (job.drawn === shown) return;
-        const position = shown;
-        shown = job.drawn;
-        onPart({ position, ...job.since(position) });
-      });
+    async generate(name, inputs) {
+      const started = startGeneration(inputs, bounds);
+      if (!started.ok) return carryOut(name, started);
+      const job = started.value;
+      shown.set(job, { name, job, epoch: health.epoch, tokens: 0 });
+      const ran = await carryOut(name, started);
+      shown.delete(job);
+      return ran;
     },
 
-    score: (name, inputs) => carryOut(name, startScoring(inputs, bounds), () => undefined),
+    score: (name, inputs) => carryOut(name, startScoring(inputs, bounds)),
 
     cancel(name) {
       const state = live.get(name);

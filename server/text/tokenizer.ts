@@ -1,6 +1,7 @@
 import { Tokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
-import { tokenBytes } from "./token-bytes.ts";
+import { pieceBytes, type Replace } from "../../shared/grammar/token-bytes.ts";
+import { bounded } from "./bounded.ts";
 
 /** What is read of `tokenizer.json` beside what the library reads itself. */
 const tokenizerSchema = z.looseObject({
@@ -64,7 +65,7 @@ export function readTokenizer(
   const holdsSpecial = special.size > 0 ? new RegExp([...special].map(escaped).join("|"), "u") : null;
   // JavaScript lowers a sigma at a word's end to ς; tokenizers lower character by character.
   const lowers = lowercases(checked.normalizer);
-  const bytesOfText = tokenBytes(checked.decoder);
+  const bytesOfText = pieceBytes(checked.decoder, replaced);
   const bytes = new Map<number, Uint8Array>();
   const empty = new Uint8Array(0);
 
@@ -109,6 +110,10 @@ export function readTokenizer(
     longestToken: longest(library.get_vocab().keys()),
   };
 }
+
+const PATTERN_MS = 250;
+const replaced: Replace = (text, expression, content) =>
+  bounded(PATTERN_MS, "a pattern of the tokenizer's decoder", () => text.replace(expression, () => content));
 
 /** The library's parts are callable objects, which its types do not say. */
 type Apply<T> = (text: string, options?: { section_index: number }) => T;

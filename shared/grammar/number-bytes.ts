@@ -12,7 +12,7 @@ export interface Decimals {
 
 /** As JSON.stringify writes numbers without an exponent. */
 export const WHOLE_DIGITS = 21;
-export const PLACES = 20;
+const PLACES = 20;
 const largest = (places: number): bigint => 10n ** BigInt(WHOLE_DIGITS + places) - 1n;
 
 export interface Bounds {

@@ -28,7 +28,7 @@ export interface ObjectShape {
 export type Heights = ReadonlyMap<Shape, number>;
 
 const encoder = new TextEncoder();
-export const canonicalBytes = (value: unknown): Uint8Array => encoder.encode(JSON.stringify(value));
+const canonicalBytes = (value: unknown): Uint8Array => encoder.encode(JSON.stringify(value));
 
 /** One of these JSON values, as JSON.stringify writes them. */
 export const literals = (values: readonly unknown[]): Shape => ({

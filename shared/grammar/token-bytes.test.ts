@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { Tokenizer } from "@huggingface/tokenizers";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { tokenBytes } from "./token-bytes.ts";
+import { pieceBytes, tokenBytes } from "./token-bytes.ts";
 
 const path = (relative: string) => new URL(relative, import.meta.url);
 const shared = path("../../../shared/data/tokenizers/");
@@ -81,6 +81,27 @@ describe("the bytes of tokens", () => {
       "be or",
       "<tool>",
     ]);
+  });
+
+  const plain = (text: string, expression: RegExp, content: string) => text.replace(expression, () => content);
+  const regex = { type: "Replace", pattern: { Regex: "_+" }, content: " " };
+  it.each<[string, unknown, string, string]>([
+    ["no decoder: tokens are words", null, "word", " word"],
+    ["byte level", { type: "ByteLevel" }, "Ġcaf\u00c3\u00a9", " caf\u00c3\u00a9"],
+    ["byte level, outside the alphabet: its characters", { type: "ByteLevel" }, "a b", "a b"],
+    ["a byte", { type: "ByteFallback" }, "<0xe2>", "\u00e2"],
+    ["more than a byte", { type: "ByteFallback" }, "<0xe2>x", "<0xe2>x"],
+    ["a string", { type: "Replace", pattern: { String: "▁" }, content: "$&" }, "a▁b", "a$&b"],
+    ["a pattern", regex, "a__b", "a b"],
+    ["a piece that goes on", { type: "WordPiece" }, "##ing", "ing"],
+    ["a word's end", { type: "BPEDecoder" }, "end</w>", "end "],
+    ["nested", { type: "Sequence", decoders: [{ type: "Sequence", decoders: [regex] }, { type: "Fuse" }] }, "_a", " a"],
+  ])("%s", (_, given, piece, expected) => {
+    expect(Buffer.from(pieceBytes(given, plain)(piece)).toString("latin1")).toBe(expected);
+  });
+
+  it("a whole vocabulary is not read through a pattern", () => {
+    expect(() => tokenBytes({ model: { vocab: { a: 0 } }, decoder: regex })).toThrow("regular expression");
   });
 
   it.each([[{}], [{ model: { vocab: { a: -1 } } }], [{ model: { vocab: { a: 1e9 } } }], [null]])(

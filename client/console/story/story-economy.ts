@@ -32,6 +32,7 @@ const commons: DomainReply = {
     minimum_collateral: "0",
     target_stake: "1000000000000000",
     severe_percent: 60,
+    verification: { check_rate: 500, newcomer_passes: 20, reference_share: 2_000, least_level: "fast" },
   },
   planned: [],
 };

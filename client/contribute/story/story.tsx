@@ -1,5 +1,5 @@
 import { createRoot } from "react-dom/client";
-import { defaultSettings, type MinerRemote, roleDefaults } from "../../miner/contract.ts";
+import { defaultSettings, type MinerPageRemote, roleDefaults } from "../../miner/contract.ts";
 import { App } from "../app.tsx";
 import { isLocalHub } from "../status-text.ts";
 import { views } from "./views.ts";
@@ -19,7 +19,7 @@ const note =
   async (...details: unknown[]) => {
     globalThis.commands.push(details.length > 0 ? `${command} ${JSON.stringify(details[0])}` : command);
   };
-const remote: MinerRemote = {
+const remote: MinerPageRemote = {
   start: note("start"),
   pause: note("pause"),
   resume: note("resume"),
