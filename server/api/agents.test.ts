@@ -77,11 +77,14 @@ describe("agents", () => {
     expect(api.script.text.asked[0]).toMatchObject({ customer: "c_ann", settings: { temperature: 0.5 } });
     expect((await client.models.list()).data.map(({ id }) => id)).toContain("agent:poet");
     expect((await client.models.retrieve("agent:poet")).id).toBe("agent:poet");
+    const response = await client.responses.create({ model: "agent:poet", input: "Hello?" });
+    expect([response.model, response.output_text]).toEqual(["agent:poet", "To be"]);
+    api.script.text.asked.length = 1;
     expect((await send("PUT", "/poet", { name: "poet", model: "bard", instructions: "Be brief." })).status).toBe(200);
     await ask("agent:poet");
     expect(promptOf(1)).toContain("system: Be brief.");
     const { body: usage } = await send("GET", "/poet/usage");
-    expect(usage.data).toMatchObject([{ requests: 2, tool_calls: 0 }]);
+    expect(usage.data).toMatchObject([{ requests: 3, tool_calls: 0 }]);
     expect(Number(usage.data[0].cost)).toBeGreaterThan(0);
     expect((await send("DELETE", "/poet")).status).toBe(204);
     await expect(ask("agent:poet")).rejects.toMatchObject({ status: 404, code: "unknown_agent", param: "model" });
@@ -118,6 +121,14 @@ describe("agents", () => {
     await send("PUT", "/sage", { ...asked, knowledge: { model: "vectors", texts: [{ text: "new" }] } });
     expect(api.script.inferred.length).toBeGreaterThan(embedded + 1);
     expect((await send("GET", "/sage")).body.knowledge).toEqual({ model: "vectors", texts: 1, passages: 1 });
+    // What a change does not name stays; null removes it.
+    const { knowledge: _, ...rest } = asked;
+    await send("PUT", "/sage", { ...rest, instructions: "Tell." });
+    await ask("agent:sage", "new?");
+    expect(promptOf(1)).toMatch(/^system: Tell\.\n\nWhat is known that may help:\n\[1\] new\n/);
+    expect((await send("PUT", "/sage", { ...rest, knowledge: null })).body.knowledge).toBeNull();
+    await ask("agent:sage", "new?");
+    expect(promptOf(2)).not.toContain("What is known");
   });
 
   it("call the tools of their servers and answer with what these said, whole and streamed", async () => {

@@ -10,7 +10,7 @@ import {
 import type { CustomerId } from "../../shared/ids.ts";
 import type { DomainSettings } from "../economy/domains.ts";
 import type { Gateway } from "../gateway.ts";
-import type { DomainBook, Version } from "../store/party-records.ts";
+import { type DomainBook, type Version, wholeBook } from "../store/party-records.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { segment } from "./endpoint.ts";
 import { notFound, unwrap } from "./error-reply.ts";
@@ -20,7 +20,9 @@ import { anyCaller, command, operatorCaller, read } from "./party-command.ts";
 const tag = "Domains";
 
 export function domains({ parties }: Gateway): Endpoint[] {
-  const shown = async (book: DomainBook) => domainReply(book, await parties.domains.versions(), parties.epoch());
+  /** A repeated command gets its first reply, which may be older than the fields of a book. */
+  const shown = async (book: DomainBook) =>
+    domainReply(wholeBook(book), await parties.domains.versions(), parties.epoch());
   return [
     read({
       path: "/api/v1/domains",
@@ -97,10 +99,16 @@ function settingsOf(domain: string, of: z.output<typeof settingsSchema>): Domain
     minimumCollateral: of.minimum_collateral,
     targetStake: of.target_stake,
     severePercent: of.severe_percent,
+    verification: {
+      checkRate: of.verification.check_rate,
+      newcomerPasses: of.verification.newcomer_passes,
+      referenceShare: of.verification.reference_share,
+      leastLevel: of.verification.least_level,
+    },
   };
 }
 
-const settingsReply = ({ revenue, emission, tariff, ...rest }: DomainSettings): SettingsReply => ({
+const settingsReply = ({ revenue, emission, tariff, verification, ...rest }: DomainSettings): SettingsReply => ({
   burn: revenue.burn,
   foundation: revenue.foundation,
   processor: revenue.processor,
@@ -117,6 +125,12 @@ const settingsReply = ({ revenue, emission, tariff, ...rest }: DomainSettings): 
   minimum_collateral: String(rest.minimumCollateral),
   target_stake: String(rest.targetStake),
   severe_percent: rest.severePercent,
+  verification: {
+    check_rate: verification.checkRate,
+    newcomer_passes: verification.newcomerPasses,
+    reference_share: verification.referenceShare,
+    least_level: verification.leastLevel,
+  },
 });
 
 function domainReply(book: DomainBook, versions: readonly Version[], epoch: number): z.input<typeof domainSchema> {

@@ -1,13 +1,13 @@
 import type { z } from "zod";
 import { problemSchema } from "../../shared/api.ts";
-import { earningsSchema, signedOwnerRequestSchema } from "../../shared/epoch-api.ts";
-import type { CustomerId, OwnerId } from "../../shared/ids.ts";
+import { earningsSchema, signedOwnerRequestSchema, spendRequestSchema } from "../../shared/epoch-api.ts";
+import { type CustomerId, type OwnerId, ownerOf } from "../../shared/ids.ts";
 import { KIB } from "../../shared/limits.ts";
 import type { Gateway } from "../gateway.ts";
 import { type Endpoint, segment } from "./endpoint.ts";
 import { unwrap } from "./error-reply.ts";
 import { parseJson } from "./json-text.ts";
-import { readOwnerRequest } from "./owner-request.ts";
+import { readSigned } from "./signed-request.ts";
 import { check } from "./validation.ts";
 
 const tag = "Earnings";
@@ -53,10 +53,11 @@ export function earnings(gateway: Gateway): Endpoint[] {
       handle: async (request, response) => {
         const { settlement } = gateway;
         const signed = unwrap(check(signedOwnerRequestSchema, unwrap(parseJson(request.body, "body"))));
-        const asked = unwrap(readOwnerRequest(signed, "spend", settlement.hubKey, settlement.clock.now()));
-        const { customer, amount } = asked.request;
-        unwrap(await settlement.earnings.spend(asked.owner, customer as CustomerId, BigInt(amount), signed.request));
-        response.json(await reply(asked.owner));
+        const here = { hubKey: settlement.hubKey, now: settlement.clock.now() };
+        const { miner, request: asked } = unwrap(readSigned(signed, "owner-request", spendRequestSchema, here));
+        const [owner, customer] = [ownerOf(miner), asked.customer as CustomerId];
+        unwrap(await settlement.earnings.spend(owner, customer, BigInt(asked.amount), signed.request));
+        response.json(await reply(owner));
       },
     },
   ];

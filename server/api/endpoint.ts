@@ -23,6 +23,8 @@ export interface Endpoint {
   tag: string;
   summary: string;
   access: Access;
+  /** Throws where `access` does not say who may: before a byte of the body is read. */
+  admit?(request: Request): void;
   query?: z.ZodObject;
   /** Read whole into `request.body`, a Buffer, after access was granted. */
   body?: Body;
@@ -42,18 +44,21 @@ export interface Gates {
 }
 
 export function mount(app: Express, endpoints: readonly Endpoint[], { keys, limit, once }: Gates): void {
-  const admit = (access: Access): RequestHandler => {
+  const admitted = ({ access, admit }: Endpoint): RequestHandler => {
     return async (request, response, next) => {
       const principal = identify(request, keys);
       await limit(principal, request, response);
       authorize(access, principal, request);
       setPrincipal(response, principal);
+      admit?.(request);
       next();
     };
   };
-  for (const { method, path, access, body, isBillable, handle } of endpoints) {
-    const before = [admit(access), ...(body && !body.isStream ? [readBody(body)] : []), ...(isBillable ? [once] : [])];
-    app[method](path, ...before, (request, response) => handle(request, response));
+  for (const endpoint of endpoints) {
+    const { method, path, body, isBillable } = endpoint;
+    const reads = body && !body.isStream ? [readBody(body)] : [];
+    const before = [admitted(endpoint), ...reads, ...(isBillable ? [once] : [])];
+    app[method](path, ...before, (request, response) => endpoint.handle(request, response));
   }
   for (const path of new Set(endpoints.map((endpoint) => endpoint.path))) {
     const methods = endpoints.filter((endpoint) => endpoint.path === path).map(({ method }) => method.toUpperCase());

@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -101,6 +102,47 @@ describe("blobs", () => {
       const response = await blob({ method, headers }, name);
       expect([response.status, (await response.json()).field]).toEqual([status, field]);
     }
+  });
+
+  it("a wrong MAC is refused while its body is still to come", async () => {
+    const headers = { ...mac, "x-tabgrid-session": "s_2", "content-length": String(limits.blobBytes) };
+    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+      const put = request(`${api.url}/miner/blobs/${hash}`, { method: "PUT", headers });
+      put.on("response", (response) => {
+        resolve(response);
+        put.destroy();
+      });
+      put.on("error", reject);
+      put.flushHeaders();
+    });
+    expect(answer.statusCode).toBe(401);
+  });
+
+  it("more at once than a session may send are refused, until one has ended", async () => {
+    const begin = () => {
+      const headers = { ...mac, "content-length": "4", "content-type": "application/octet-stream" };
+      const put = request(`${api.url}/miner/blobs/${hash}`, { method: "PUT", headers });
+      const status = new Promise<number | undefined>((resolve) => {
+        put.on("response", (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        });
+        put.on("error", () => resolve(undefined));
+      });
+      put.flushHeaders();
+      return { put, status };
+    };
+    const puts = Array.from({ length: limits.blobUploads + 1 }, begin);
+    const refused = await Promise.any(
+      puts.map(async (one) => ((await one.status) === 429 ? one : Promise.reject(new Error("stored")))),
+    );
+    refused.put.destroy();
+    const others = puts.filter((one) => one !== refused);
+    others[0]?.put.end(new Uint8Array(4));
+    expect(await others[0]?.status).toBe(204);
+    expect((await blob({ method: "PUT", headers: mac, body: new Uint8Array(4) })).status).toBe(204);
+    for (const { put } of others.slice(1)) put.end(new Uint8Array(4));
+    expect(await Promise.all(others.map(({ status }) => status))).toEqual(others.map(() => 204));
   });
 
   it("wrong MAC, and too large", async () => {

@@ -1,7 +1,7 @@
 import type { Request, Response } from "express";
 import { z } from "zod";
 import { problemSchema } from "../../shared/api.ts";
-import { TabgridFailure } from "../../shared/errors.ts";
+import { failure, TabgridFailure } from "../../shared/errors.ts";
 import { limits } from "../../shared/limits.ts";
 import type { Gateway } from "../gateway.ts";
 import { type Endpoint, segment } from "./endpoint.ts";
@@ -16,6 +16,12 @@ const forever = "public, max-age=31536000, immutable, no-transform";
 
 /** What a miner fetches over HTTP: manifests, model files, and tensors too large for the socket. */
 export function minerFiles(gateway: Gateway): Endpoint[] {
+  const admit = (request: Request, method: "GET" | "PUT"): string => {
+    const { session, sha256, token } = credentials(request);
+    unwrap(gateway.allowsBlob(session, method, sha256, token));
+    return session;
+  };
+  const uploads = uploadsOf();
   return [
     {
       method: "get",
@@ -48,9 +54,9 @@ export function minerFiles(gateway: Gateway): Endpoint[] {
       summary: "A tensor by its hash; for a connected miner (docs/protocol.md)",
       access: "open",
       replies: { 200: bytes, 401: problem, 404: problem },
+      admit: (request) => void admit(request, "GET"),
       handle: (request, response) => {
-        const { session, sha256, token } = credentials(request);
-        const data = unwrap(gateway.getBlob(session, sha256, token));
+        const data = unwrap(gateway.getBlob(segment(request, "sha256")));
         response.set("cache-control", "private, no-store").type("application/octet-stream").send(data);
       },
     },
@@ -61,14 +67,34 @@ export function minerFiles(gateway: Gateway): Endpoint[] {
       summary: "Store a tensor by its hash; for a connected miner (docs/protocol.md)",
       access: "open",
       body: { type: "application/octet-stream", limitBytes: limits.blobBytes, tooLarge: "body-too-large" },
-      replies: { 204: { description: "stored" }, 400: problem, 401: problem, 413: problem },
+      replies: { 204: { description: "stored" }, 400: problem, 401: problem, 413: problem, 429: problem },
+      admit: (request) => uploads.begin(request, admit(request, "PUT")),
       handle: (request, response) => {
-        const { session, sha256, token } = credentials(request);
-        unwrap(gateway.putBlob(session, sha256, token, request.body));
+        unwrap(gateway.putBlob(segment(request, "sha256"), request.body));
         response.status(204).end();
       },
     },
   ];
+}
+
+/** Bodies on their way in lie in memory: a session has no more of them than a miner that sends one result after another. */
+function uploadsOf() {
+  const open = new Map<string, number>();
+  return {
+    begin(request: Request, session: string): void {
+      const others = open.get(session) ?? 0;
+      if (others >= limits.blobUploads) {
+        const expected = `at most ${limits.blobUploads} uploads at once`;
+        throw new TabgridFailure(failure("rate-limited", `expected ${expected}`, { expected, retryAfter: 1 }));
+      }
+      open.set(session, others + 1);
+      request.once("close", () => {
+        const left = (open.get(session) ?? 1) - 1;
+        if (left > 0) open.set(session, left);
+        else open.delete(session);
+      });
+    },
+  };
 }
 
 function sendModelFile(gateway: Gateway, request: Request, response: Response): Promise<void> {
@@ -79,7 +105,7 @@ function sendModelFile(gateway: Gateway, request: Request, response: Response): 
   return sendFile(response, found.file);
 }
 
-/** The shape alone; the gateway checks the MAC. */
+/** The shape alone. */
 function credentials(request: Request): { session: string; sha256: string; token: string } {
   const sha256 = segment(request, "sha256");
   const session = request.get("x-tabgrid-session") ?? "";

@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { problemSchema } from "../../shared/api.ts";
 import {
+  addressRequestSchema,
   claimReplySchema,
   claimSchema,
   payoutAddressQuerySchema,
@@ -10,7 +11,7 @@ import {
   payoutProofSchema,
   signedOwnerRequestSchema,
 } from "../../shared/epoch-api.ts";
-import type { AccountId } from "../../shared/ids.ts";
+import { type AccountId, ownerOf } from "../../shared/ids.ts";
 import { KIB } from "../../shared/limits.ts";
 import { accounts } from "../economy/accounts.ts";
 import { checkAddress } from "../economy/payouts.ts";
@@ -19,7 +20,7 @@ import { type Body, type Endpoint, segment } from "./endpoint.ts";
 import { epochOf } from "./epochs.ts";
 import { notFound, unwrap } from "./error-reply.ts";
 import { parseJson } from "./json-text.ts";
-import { readOwnerRequest } from "./owner-request.ts";
+import { readSigned } from "./signed-request.ts";
 import { check } from "./validation.ts";
 
 const tag = "Payouts";
@@ -120,9 +121,10 @@ export function payouts(gateway: Gateway): Endpoint[] {
       handle: async (request, response) => {
         const { settlement } = gateway;
         const signed = unwrap(check(signedOwnerRequestSchema, unwrap(parseJson(request.body, "body"))));
-        const asked = unwrap(readOwnerRequest(signed, "payout-address", settlement.hubKey, settlement.clock.now()));
-        const account = accounts.miner(asked.owner);
-        unwrap(await settlement.payouts.setAddress(account, asked.request.address, asked.request.proof));
+        const here = { hubKey: settlement.hubKey, now: settlement.clock.now() };
+        const { miner, request: asked } = unwrap(readSigned(signed, "owner-request", addressRequestSchema, here));
+        const account = accounts.miner(ownerOf(miner));
+        unwrap(await settlement.payouts.setAddress(account, asked.address, asked.proof, asked.at));
         response.json(await addressReply(account));
       },
     },

@@ -15,7 +15,7 @@ import { modelReply } from "./network.ts";
 import { check } from "./validation.ts";
 
 /** The file is held in memory while it is read and tried; larger models come by URL or from disk. */
-export const uploadBytes = Math.min(512 * MIB, limits.modelBytes);
+const uploadBytes = Math.min(512 * MIB, limits.modelBytes);
 
 const querySchema = registerQuerySchema.extend({
   id: manifestSchema.shape.id,
@@ -74,7 +74,7 @@ async function importModel(
   const gone = new AbortController();
   response.once("close", () => gone.abort());
   const asLines = (request.headers.accept ?? "").includes(LINES);
-  let reported = 0;
+  let reported = { file: "", at: 0 };
   const line = (value: unknown) => {
     if (!response.headersSent) {
       response.status(200).set({ "content-type": LINES, "cache-control": "no-cache, no-transform" }).flushHeaders();
@@ -83,8 +83,9 @@ async function importModel(
   };
   const onProgress = (progress: ImportProgress) => {
     const now = performance.now();
-    if (!asLines || (now - reported < PROGRESS_MS && progress.received < progress.bytes)) return;
-    reported = now;
+    const { file, received, bytes } = progress;
+    if (!asLines || (file === reported.file && now - reported.at < PROGRESS_MS && received < bytes)) return;
+    reported = { file, at: now };
     line({ progress });
   };
   // Trying a large model takes minutes, in which proxies and clients want to hear something.
@@ -109,7 +110,16 @@ function readRequest(request: Request): Result<RegisterRequest | ImportRequest, 
   }
   const checked = check(querySchema, metadata, "query");
   if (!checked.ok) return checked;
-  const { comparator: comparatorText, royalty_basis_points, title, source, dtype, task, ...rest } = checked.value;
+  const {
+    comparator: comparatorText,
+    royalty_basis_points,
+    title,
+    licence,
+    source,
+    dtype,
+    task,
+    ...rest
+  } = checked.value;
   const comparator = comparatorText === undefined ? ok(null) : readComparator(comparatorText);
   if (!comparator.ok) return comparator;
   const said = {
@@ -125,14 +135,16 @@ function readRequest(request: Request): Result<RegisterRequest | ImportRequest, 
     if (graph.byteLength > 0)
       return fault("invalid-request", "body", "nothing beside a source", `${graph.byteLength} bytes`);
     const read = readSource(source);
-    return read.ok ? ok({ ...said, source, dtype: dtype ?? null }) : read;
+    const description = said.description || `Imported from ${source}.`;
+    return read.ok ? ok({ ...said, description, licence: licence ?? null, source, dtype: dtype ?? null }) : read;
   }
   if (dtype !== undefined) return fault("invalid-request", "dtype", "a source that it chooses from", "no source");
   if (task !== undefined && task !== "tensor") {
     return fault("invalid-request", "task", "tensor, or a source whose tokenizer comes along", task);
   }
   if (graph.byteLength === 0) return fault("invalid-request", "body", "the bytes of an ONNX file", "nothing");
-  return ok({ ...said, graph, files: [] });
+  if (licence === undefined) return fault("invalid-request", "licence", "under which it may be served", "nothing");
+  return ok({ ...said, licence, graph, files: [] });
 }
 
 function readComparator(text: string) {

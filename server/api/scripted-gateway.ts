@@ -7,7 +7,7 @@ import type { Logger } from "pino";
 import { type Manifest, manifestSchema } from "../../models/manifest.ts";
 import { failure, type TabgridError } from "../../shared/errors.ts";
 import type { AccountId, CaseId, CustomerId, ReceiptId, TaskId } from "../../shared/ids.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { type TensorSpec, totalBytes } from "../../shared/tensor.ts";
 import { systemClock } from "../../shared/time.ts";
 import { AgentDesk } from "../agents/desk.ts";
@@ -198,8 +198,8 @@ export function scriptedGateway(extra: readonly Manifest[] = []): { gateway: Gat
     cancelled: [],
     blobs: new Map(),
   };
-  const authorised = (session: string, token: string): TabgridError | null =>
-    session === "s_1" && token === "0f".repeat(32) ? null : failure("bad-authentication", "no such session");
+  const authorised = (session: string, token: string): Result<null, TabgridError> =>
+    session === "s_1" && token === "0f".repeat(32) ? ok(null) : err(failure("bad-authentication", "no such session"));
   const gateway: Gateway = {
     models: () => models,
     model: (id, version) =>
@@ -286,15 +286,12 @@ export function scriptedGateway(extra: readonly Manifest[] = []): { gateway: Gat
       script.modelFile !== null && id === "mixed" && path === "sub/model.onnx"
         ? { file: script.modelFile, bytes: 10, sha256: "ab".repeat(32) }
         : null,
-    getBlob: (session, sha256, token) => {
-      const refused = authorised(session, token);
-      if (refused) return err(refused);
+    allowsBlob: (session, _method, _sha256, token) => authorised(session, token),
+    getBlob: (sha256) => {
       const data = script.blobs.get(sha256);
       return data ? ok(data) : err(failure("unknown-blob", "no such blob"));
     },
-    putBlob: (session, sha256, token, data) => {
-      const refused = authorised(session, token);
-      if (refused) return err(refused);
+    putBlob: (sha256, data) => {
       script.blobs.set(sha256, data);
       return ok(null);
     },

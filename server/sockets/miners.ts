@@ -203,14 +203,9 @@ export class MinerSockets {
       });
     });
     for (const event of ["status", "prepared", "prepareFailed", "result", "tokens", "failed", "chain"] as const) {
+      const error = failure("unauthenticated", `${event} before hello`, { field: event, expected: "hello first" });
       socket.on(event, () => {
-        if (greeted) return;
-        this.#refuse(
-          socket,
-          event,
-          failure("unauthenticated", `${event} before hello`, { field: event, expected: "hello first" }),
-          null,
-        );
+        if (!greeted) this.#refuse(socket, event, error, null);
       });
     }
     socket.emit("challenge", {
@@ -388,11 +383,14 @@ export class MinerSockets {
         });
       }
     });
-    on("tokens", minerToHub.tokens, (message) => {
-      const stream = link.tokens.admit(message);
-      if (!stream.ok) return this.#refuse(socket, "tokens", stream.error, message.assignment);
-      const assignment = message.assignment as AssignmentId;
-      report({ kind: "tokens", at: clock.now(), session, assignment, position: message.position, ...stream.value });
+    on("tokens", minerToHub.tokens, ({ items }) => {
+      for (const item of items) {
+        const stream = link.tokens.admit(item);
+        const assignment = item.assignment as AssignmentId;
+        // Each is a stream of its own: one that is refused stops no other.
+        if (!stream.ok) this.#refuse(socket, "tokens", stream.error, assignment);
+        else report({ kind: "tokens", at: clock.now(), session, assignment, position: item.position, ...stream.value });
+      }
     });
     on("failed", minerToHub.failed, ({ assignments, fault, message }) =>
       report({

@@ -1,12 +1,12 @@
 import type { KeyObject } from "node:crypto";
 import { failure, type TabgridError } from "../../shared/errors.ts";
 import { limits } from "../../shared/limits.ts";
-import { preimages, type TokensMessage } from "../../shared/protocol.ts";
+import { preimages, type TokensItem } from "../../shared/protocol.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { equalBytes, macOf, sha256 } from "./identity.ts";
 
 /**
- * The tokens of the generations of one connection: each message comes after all before it and is authentic with them
+ * The tokens of the generations of one connection: each item comes after all before it and is authentic with them
  * (docs/protocol.md, "Tokens of a text"). A new connection tells a stream again from its first token.
  */
 interface Chain {
@@ -25,12 +25,12 @@ export class TokenChains {
     this.#key = key;
   }
 
-  /** Checks place, sizes and MAC of a message; on an error nothing changes. */
-  admit(message: TokensMessage): Result<{ tokens: Int32Array; logProbabilities: Float32Array }, TabgridError> {
-    const { assignment, position, tokens, logProbabilities, mac } = message;
+  /** Checks place, sizes and MAC; on an error nothing changes. */
+  admit(item: TokensItem): Result<{ tokens: Int32Array; logProbabilities: Float32Array }, TabgridError> {
+    const { assignment, position, tokens, logProbabilities, mac } = item;
     const count = tokens.byteLength / 4;
-    if (!Number.isInteger(count) || count < 1 || count > limits.tokensPerMessage) {
-      const expected = `4 bytes for each of 1 to ${limits.tokensPerMessage} tokens`;
+    if (!Number.isInteger(count) || count < 1 || count > limits.tokensPerItem) {
+      const expected = `4 bytes for each of 1 to ${limits.tokensPerItem} tokens`;
       const detail = { field: "tokens", expected, got: `${tokens.byteLength} bytes` };
       return err(failure("malformed-message", `tokens: expected ${expected}`, detail));
     }

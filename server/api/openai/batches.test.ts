@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { failure } from "../../../shared/errors.ts";
 import type { CustomerId } from "../../../shared/ids.ts";
+import { limits } from "../../../shared/limits.ts";
 import {
   type BatchReply,
   batchesSchema,
@@ -168,6 +169,8 @@ describe("a batch", () => {
     const request = { custom_id: "a", method: "POST", url: endpoint, body: { model: "bard", ...body } };
     const batch = await ended((await create([JSON.stringify(request)], { endpoint })).body.id);
     expect((await lines(batch.output_file_id))[0].response.body.object).toBe(object);
+    const asked = endpoint === "/v1/embeddings" ? api.script.inferred : api.script.text.asked;
+    expect(asked.at(-1)).toMatchObject({ preemptible: true, deadlineMs: limits.deadlineMaxMs });
   });
 
   it("refuses lines that stream or only ask the price", async () => {

@@ -296,7 +296,7 @@ describe("functions", () => {
     expect(chunks.at(-1)?.choices[0]?.finish_reason).toBe("tool_calls");
     expect(api.script.text.asked[0]?.settings.grammar).toEqual({
       kind: "json-schema",
-      schema: tools[1]?.function.parameters,
+      schema: { ...tools[1]?.function.parameters, additionalProperties: false },
     });
   });
 });

@@ -32,7 +32,7 @@ export interface ChoiceEnd {
  * Generates one answer. `onProgress` gets what may be told so far, and returns false when the caller has enough. A stop
  * string or the last allowed call ends the generation at the miner too, so that only what was delivered is charged.
  */
-export async function generateChoice(
+async function generateChoice(
   gateway: Pick<Gateway, "generate">,
   { request, text, stops, tools, logprobs }: Choice,
   onProgress: (progress: Progress) => boolean,

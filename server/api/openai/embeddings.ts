@@ -64,7 +64,7 @@ const TASKS_AT_ONCE = 8;
 
 async function prepare(
   { gateway }: OpenAiContext,
-  { customer, body }: Omit<Call<EmbeddingRequest>, "signal">,
+  { customer, body, preemptible = false }: Omit<Call<EmbeddingRequest>, "signal">,
 ): Promise<Result<EmbeddingJob, TabgridError>> {
   const model = findModel(gateway, body.model, "embedding", "makes embeddings");
   if (!model.ok) return model;
@@ -93,8 +93,9 @@ async function prepare(
       ),
       outputs: ["embedding"],
       level: body.service_level ?? null,
-      deadlineMs: null,
+      deadlineMs: preemptible ? limits.deadlineMaxMs : null,
       id: null,
+      preemptible,
     },
   }));
   return ok({ tasks, inputs: inputs.value.length, tokens, dimensions: body.dimensions ?? most });

@@ -71,9 +71,32 @@ function moved(schema: unknown, root: string): unknown {
 const argumentsSchema = (tools: readonly ChatTool[], name: string): Record<string, unknown> => {
   const { parameters } = tools.find((tool) => tool.name === name) ?? {};
   return parameters && Object.keys(parameters).length > 0
-    ? parameters
+    ? (closed(parameters) as Record<string, unknown>)
     : { type: "object", properties: {}, additionalProperties: false };
 };
+
+/**
+ * With the declared properties alone where a schema does not speak of others, as few tools' schemas do: a model that is held
+ * to any JSON there may invent properties without end.
+ */
+function closed(schema: unknown): unknown {
+  if (!isObject(schema)) return schema;
+  const { properties, additionalProperties, required } = schema;
+  const names = isObject(properties) ? Object.keys(properties) : [];
+  const isDeclared = !Array.isArray(required) || required.every((name) => names.includes(name as string));
+  const inside = Object.entries(schema).map(([key, value]) => {
+    if (["properties", "$defs", "definitions"].includes(key) && isObject(value)) {
+      return [key, Object.fromEntries(Object.entries(value).map(([name, one]) => [name, closed(one)]))];
+    }
+    if (key === "anyOf" && Array.isArray(value)) return [key, value.map(closed)];
+    return [key, key === "items" || key === "additionalProperties" ? closed(value) : value];
+  });
+  const isSilent = names.length > 0 && additionalProperties === undefined && isDeclared;
+  return { ...Object.fromEntries(inside), ...(isSilent && { additionalProperties: false }) };
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /**
  * The same conversation for a model whose template knows no functions: they are described in the system message, and what

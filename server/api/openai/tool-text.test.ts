@@ -74,12 +74,38 @@ describe("what a request wants of its functions", () => {
 
   it("binds the text only where a call is forced", () => {
     expect(grammarOf(plan())).toBeNull();
-    expect(grammarOf(plan({ name: "time" }))).toEqual({ kind: "json-schema", schema: tools[1]?.parameters });
+    const time = { ...tools[1]?.parameters, additionalProperties: false };
+    expect(grammarOf(plan({ name: "time" }))).toEqual({ kind: "json-schema", schema: time });
     expect(grammarOf(plan({ name: "weather" }))?.kind).toBe("json-schema");
     const any = grammarOf(plan("any")) as unknown as { schema: { anyOf: { properties: { name: object } }[] } };
     expect(any.schema.anyOf.map(({ properties }) => properties.name)).toEqual([
       { const: "weather" },
       { const: "time" },
     ]);
+  });
+
+  it("has only declared properties in it, where a schema is silent about others", () => {
+    const schemaOf = (parameters: object) => {
+      const only = { tools: [{ name: "a", parameters: parameters as Record<string, unknown> }], parallel: true };
+      return (grammarOf({ ...only, choice: { name: "a" } }) as { schema: unknown }).schema;
+    };
+    const inner = { type: "object", properties: { b: { type: "string" } } };
+    const shut = { ...inner, additionalProperties: false };
+    const all = { items: inner, anyOf: [inner], $defs: { c: inner }, properties: { properties: inner } };
+    expect(schemaOf(all)).toEqual({
+      items: shut,
+      anyOf: [shut],
+      $defs: { c: shut },
+      properties: { properties: shut },
+      additionalProperties: false,
+    });
+    const others = [
+      { ...inner, additionalProperties: { type: "number" } },
+      { ...inner, additionalProperties: true },
+      { ...inner, required: ["c"] },
+      { type: "object" },
+      { enum: [inner] },
+    ];
+    for (const open of others) expect(schemaOf(open)).toEqual(open);
   });
 });
