@@ -44,7 +44,7 @@ export interface OutputDeclaration {
 }
 
 /** TensorProto.DataType. */
-export const onnxDtypes: Readonly<Record<number, Dtype>> = {
+const onnxDtypes: Readonly<Record<number, Dtype>> = {
   1: "float32",
   2: "uint8",
   3: "int8",

@@ -6,10 +6,10 @@
     /usr/bin/python3 models/sentences/train.py --out models/sentences/model.onnx
     /usr/bin/python3 models/sentences/train.py --tasks tasks.json  # what measure.mjs asks of it, from held-out text
 
-Needs Debian's python3-torch python3-onnx python3-numpy libopenblas0-pthread, and the `tokenizers` package. One thread,
-fixed seeds and a fixed number of steps: the same machine gives the same weights. It learns from pairs that it makes: two
-crops of one sentence, or two neighbouring places of the play, must find each other among the other pairs of the batch,
-most of them of the same language.
+Needs Debian's python3-torch python3-onnx python3-numpy libopenblas0-pthread, and the `tokenizers` package; the tasks numpy
+alone. One thread, fixed seeds and a fixed number of steps: the same machine gives the same weights. It learns from pairs that
+it makes: two crops of one sentence, or two neighbouring places of the play, must find each other among the other pairs of the
+batch, most of them of the same language.
 """
 import argparse
 import gzip
@@ -25,7 +25,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import numpy as np
-import tokenizers
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -62,6 +61,8 @@ def read(data):
 
 def learn_tokenizer(seen, play):
     """Byte-level BPE over lower-cased text; every text begins with <s>."""
+    import tokenizers
+
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
     tokenizer.normalizer = tokenizers.normalizers.Sequence([tokenizers.normalizers.NFKC(), tokenizers.normalizers.Lowercase()])
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=True)
@@ -191,6 +192,7 @@ def build(config):
 def train(config, seen, play, steps):
     import copy
 
+    import tokenizers
     import torch
     from torch.nn import functional as F
 

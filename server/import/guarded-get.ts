@@ -45,7 +45,7 @@ export async function guardedGet(
 }
 
 /** Why an address may not be fetched; null where it may, as far as its text tells. */
-export function refusal(url: URL, home: URL): string | null {
+function refusal(url: URL, home: URL): string | null {
   if (url.username || url.password) return "it names a user";
   if (url.host === home.host) {
     const downgraded = home.protocol === "https:" && url.protocol !== "https:";

@@ -46,7 +46,7 @@ function fetchModel(
 ) {
   seen.length = 0;
   const importer = createImporter({ dataDir, endpoint: hub.endpoint, pauseMs: 1 });
-  return importer.fetch({ source, dtype }, (progress) => seen.push(progress), signal);
+  return importer.fetch({ source, dtype, licence: "MIT" }, (progress) => seen.push(progress), signal);
 }
 async function fetched(source: string): Promise<Fetched> {
   const result = await fetchModel(source);
@@ -97,7 +97,7 @@ describe("a repository", () => {
     const ended = new AbortController();
     const importer = createImporter({ dataDir, endpoint: hub.endpoint, pauseMs: 50 });
     const first = importer.fetch(
-      { source: "hf:a/tiny", dtype: null },
+      { source: "hf:a/tiny", dtype: null, licence: "MIT" },
       ({ received }) => received > 10_000 && ended.abort(),
       ended.signal,
     );
@@ -125,7 +125,8 @@ describe("a repository", () => {
 
   test("is imported once at a time", async () => {
     const importer = createImporter({ dataDir, endpoint: hub.endpoint });
-    const fetch = () => importer.fetch({ source: "hf:a/tiny", dtype: null }, () => {}, new AbortController().signal);
+    const fetch = () =>
+      importer.fetch({ source: "hf:a/tiny", dtype: null, licence: "MIT" }, () => {}, new AbortController().signal);
     const [first, second] = await Promise.all([fetch(), fetch()]);
     expect(first.ok).toBe(true);
     expect(second).toMatchObject({ ok: false, error: { code: "wrong-state" } });
@@ -152,7 +153,13 @@ const refusals: [string, (script: ScriptedHub["script"]) => void, string, object
     "it has no ONNX file",
     ({ repositories }) => (repositories["a/text"] = { "README.md": Buffer.from("x") }),
     "hf:a/text",
-    { code: "invalid-model", field: "source" },
+    { code: "invalid-model", field: "source", got: "no ONNX file" },
+  ],
+  [
+    "its ONNX files have other names",
+    ({ repositories }) => (repositories["a/text"] = { "onnx/decoder_model_merged.onnx": tiny }),
+    "hf:a/text",
+    { code: "invalid-model", got: "onnx/decoder_model_merged.onnx" },
   ],
   [
     "its bytes are on a private address",
@@ -178,6 +185,26 @@ const refusals: [string, (script: ScriptedHub["script"]) => void, string, object
 test.each(refusals)("refused where %s", async (_, arrange, source, error) => {
   arrange(hub.script);
   expect(await fetchModel(source)).toMatchObject({ ok: false, error });
+});
+
+test("the licence is the given one, else the one that the repository states; without any nothing is fetched", async () => {
+  const importer = createImporter({ dataDir, endpoint: hub.endpoint });
+  const fetch = async (licence: string | null) => {
+    const result = await importer.fetch(
+      { source: "hf:a/tiny", dtype: null, licence },
+      () => {},
+      new AbortController().signal,
+    );
+    return result.ok ? result.value.licence : result.error;
+  };
+  for (const none of [undefined, "other", "unknown", []] as const) {
+    hub.script.licences = none === undefined ? {} : { "a/tiny": [none].flat() };
+    expect(await fetch(null)).toMatchObject({ code: "invalid-request", field: "licence" });
+  }
+  expect(hub.asked.filter((path) => !path.startsWith("/api/"))).toEqual([]);
+  hub.script.licences = { "a/tiny": ["apache-2.0", "cc-by-4.0"] };
+  expect(await fetch(null)).toBe("apache-2.0, cc-by-4.0");
+  expect(await fetch("MIT")).toBe("MIT");
 });
 
 test("a precision that the repository lacks is refused with those that it has", async () => {

@@ -6,7 +6,7 @@ import { type OnnxGraph, readOnnx } from "../../models/onnx.ts";
 import { failure, type TabgridError, TabgridFailure } from "../../shared/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { downloadFile } from "./download.ts";
-import { chooseFiles, listFiles } from "./listing.ts";
+import { chooseFiles, listFiles, statedLicence } from "./listing.ts";
 import { readSource, type Source } from "./source.ts";
 
 /** A model as it was fetched, ready to be registered; `discard` removes it. */
@@ -16,6 +16,8 @@ export interface Fetched {
   graph: OnnxGraph;
   /** What the files look like. */
   task: Manifest["task"];
+  /** As wished, else as the repository states it. */
+  licence: string;
   discard(): Promise<void>;
 }
 
@@ -27,10 +29,17 @@ export interface ImportProgress {
   bytes: number;
 }
 
+export interface Wish {
+  source: string;
+  dtype: Manifest["dtype"] | null;
+  /** null: what the repository states. */
+  licence: string | null;
+}
+
 export interface Importer {
   /** Lists, chooses, downloads and checks. What was fetched before is not fetched again. */
   fetch(
-    wish: { source: string; dtype: Manifest["dtype"] | null },
+    wish: Wish,
     onProgress: (progress: ImportProgress) => void,
     signal: AbortSignal,
   ): Promise<Result<Fetched, TabgridError>>;
@@ -39,7 +48,7 @@ export interface Importer {
 export function createImporter(options: { dataDir: string; endpoint: string; pauseMs?: number }): Importer {
   const underWay = new Set<string>();
   return {
-    async fetch({ source: text, dtype }, onProgress, signal) {
+    async fetch({ source: text, dtype, licence }, onProgress, signal) {
       const source = readSource(text);
       if (!source.ok) return source;
       const name = createHash("sha256")
@@ -51,7 +60,7 @@ export function createImporter(options: { dataDir: string; endpoint: string; pau
       }
       underWay.add(folder);
       try {
-        return ok(await fetchAll(source.value, dtype, folder, options, onProgress, signal));
+        return ok(await fetchAll(source.value, { dtype, licence }, folder, options, onProgress, signal));
       } catch (error) {
         if (error instanceof TabgridFailure) return err(error.error);
         const reason = error instanceof Error ? error.message : String(error);
@@ -66,14 +75,21 @@ export function createImporter(options: { dataDir: string; endpoint: string; pau
 
 async function fetchAll(
   source: Source,
-  dtype: Manifest["dtype"] | null,
+  wish: Omit<Wish, "source">,
   folder: string,
   { endpoint, pauseMs }: { endpoint: string; pauseMs?: number },
   onProgress: (progress: ImportProgress) => void,
   signal: AbortSignal,
 ): Promise<Fetched> {
-  const chosen = chooseFiles(await listFiles(endpoint, source, signal), dtype);
+  const chosen = chooseFiles(await listFiles(endpoint, source, signal), wish.dtype);
   if (!chosen.ok) throw new TabgridFailure(chosen.error);
+  const licence = wish.licence ?? (await statedLicence(endpoint, source, signal));
+  if (licence === null) {
+    const expected = "one that the repository states, or one given";
+    throw new TabgridFailure(
+      failure("invalid-request", `licence: expected ${expected}, got none`, { field: "licence", expected }),
+    );
+  }
   const bytes = chosen.value.reduce((sum, file) => sum + file.bytes, 0);
   const files: Manifest["files"] = [];
   let done = 0;
@@ -94,12 +110,13 @@ async function fetchAll(
     files,
     graph: graph.value,
     task: taskOf(graph.value, files),
+    licence,
     discard: () => rm(folder, { recursive: true, force: true }),
   };
 }
 
 /** A cache makes it a language model, hidden states an embedding model; without a tokenizer it is served as tensors. */
-export function taskOf({ inputs, outputs }: OnnxGraph, files: Manifest["files"]): Manifest["task"] {
+function taskOf({ inputs, outputs }: OnnxGraph, files: Manifest["files"]): Manifest["task"] {
   const has = (path: string) => files.some((file) => file.path === path);
   const gives = (...names: string[]) => outputs.some(({ name }) => names.includes(name));
   if (!has("tokenizer.json") || !inputs.some(({ name }) => name === "input_ids")) return "tensor";

@@ -5,9 +5,9 @@ import { failure, type TabgridError, TabgridFailure } from "../../shared/errors.
 import { limits, MIB } from "../../shared/limits.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { guardedGet } from "./guarded-get.ts";
-import { listingUrl, type Source } from "./source.ts";
+import { cardUrl, listingUrl, type Source } from "./source.ts";
 
-/** What a repository holds, and which of its files make a model of the wanted precision. */
+/** What a repository holds, which of its files make a model of the wanted precision, and under which licence it is. */
 const entrySchema = z.looseObject({
   type: z.string(),
   path: z.string().min(1).max(512),
@@ -33,6 +33,7 @@ const PAGE_BYTES = 8 * MIB;
 const PAGES_MAX = 20;
 /** A tokenizer or a configuration. */
 const SMALL_BYTES = 64 * MIB;
+const LICENCE_CHARS = 200;
 
 /** @throws TabgridFailure where the hub does not list it; Error where the network fails */
 export async function listFiles(endpoint: string, source: Source, signal: AbortSignal): Promise<Entry[]> {
@@ -40,21 +41,47 @@ export async function listFiles(endpoint: string, source: Source, signal: AbortS
   let next: string | null = listingUrl(endpoint, source);
   for (let page = 0; next !== null; page++) {
     if (page >= PAGES_MAX) throw refused("invalid-model", `it has more than ${entries.length} files`, source);
-    const { status, headers, body } = await guardedGet(next, endpoint, { accept: "application/json" }, signal);
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      bytes += chunk.byteLength;
-      if (bytes > PAGE_BYTES)
-        throw refused("invalid-model", `its list of files has more than ${PAGE_BYTES} bytes`, source);
-      chunks.push(chunk);
-    }
+    const { status, headers, text } = await getText(next, endpoint, source, signal);
     if (status !== 200) throw statusFailure(status, source);
-    entries.push(...readEntries(Buffer.concat(chunks).toString(), source));
+    entries.push(...readEntries(text, source));
     const link = /<([^>]+)>;\s*rel="next"/.exec(String(headers.link ?? ""))?.[1];
     next = link === undefined ? null : new URL(link, next).href;
   }
   return entries;
+}
+
+/** What the head of its card says, which the hub reads out. */
+const cardSchema = z.looseObject({
+  cardData: z.looseObject({ license: z.union([z.string(), z.array(z.string())]).nullish() }).nullish(),
+});
+
+/** As the repository states it; null where it states none that is known by a name, or the hub tells no cards. */
+export async function statedLicence(endpoint: string, source: Source, signal: AbortSignal): Promise<string | null> {
+  const { status, text } = await getText(cardUrl(endpoint, source), endpoint, source, signal);
+  const card = status === 200 ? cardSchema.safeParse(jsonOf(text)).data : undefined;
+  const named = [card?.cardData?.license ?? []].flat().filter((name) => name !== "other" && name !== "unknown");
+  return named.join(", ").slice(0, LICENCE_CHARS) || null;
+}
+
+async function getText(url: string, endpoint: string, source: Source, signal: AbortSignal) {
+  const { status, headers, body } = await guardedGet(url, endpoint, { accept: "application/json" }, signal);
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    bytes += chunk.byteLength;
+    if (bytes > PAGE_BYTES)
+      throw refused("invalid-model", `what the hub says of it has more than ${PAGE_BYTES} bytes`, source);
+    chunks.push(chunk);
+  }
+  return { status, headers, text: Buffer.concat(chunks).toString() };
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 function readEntries(text: string, source: Source): Entry[] {
@@ -111,11 +138,12 @@ export function chooseFiles(
   const graph = chosen && graphOf(chosen);
   if (!chosen || !graph) {
     const expected = kinds.length > 0 ? `one of ${kinds.join(", ")}` : Object.values(graphNames).flat().join(", ");
-    const got = dtype ?? "none of them";
+    const others = [...files.keys()].filter((path) => path.endsWith(".onnx")).slice(0, 8);
+    const got = kinds.length > 0 ? `${dtype}` : others.join(", ") || "no ONNX file";
     const message =
       kinds.length > 0
         ? `dtype: the repository has ${expected}, not ${dtype}`
-        : `the repository has no ONNX file (${expected})`;
+        : `source: expected a repository with one of ${expected}, got ${got}`;
     return err(failure("invalid-model", message, { field: kinds.length > 0 ? "dtype" : "source", expected, got }));
   }
   const stem = `${graph}_data`;

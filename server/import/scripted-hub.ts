@@ -12,7 +12,7 @@ export interface ScriptedHub {
 }
 
 export interface Script {
-  /** By `ORG/NAME`, then path. */
+  /** By `ORG/NAME`, or `ORG/NAME@REVISION` where it is not of `main`, then path. */
   repositories: Record<string, Record<string, Buffer>>;
   /** Instead of listing it. */
   status: Record<string, number>;
@@ -24,16 +24,20 @@ export interface Script {
   missing: Set<string>;
   /** Lists this size. */
   sizes: Record<string, number>;
+  /** What a card states. */
+  licences: Record<string, string | string[]>;
   /** Where the bytes of large files are; `null`: on the same host. */
   redirectTo: string | null;
 }
 
+const keyOf = (repository: string, revision = "main") =>
+  revision === "main" ? repository : `${repository}@${decodeURIComponent(revision)}`;
 const LARGE = /\.onnx(_data)?$/;
 const PAGE = 3;
 
 export async function startScriptedHub(repositories: Script["repositories"]): Promise<ScriptedHub> {
   const script: Script = {
-    ...{ repositories, status: {}, cuts: {}, swapped: {}, missing: new Set(), sizes: {} },
+    ...{ repositories, status: {}, cuts: {}, swapped: {}, missing: new Set(), sizes: {}, licences: {} },
     redirectTo: null,
   };
   const asked: string[] = [];
@@ -41,9 +45,12 @@ export async function startScriptedHub(repositories: Script["repositories"]): Pr
     const url = new URL(request.url as string, "http://hub");
     const { range } = request.headers;
     asked.push(range ? `${url.pathname} ${range}` : url.pathname);
-    const [, listed] = /^\/api\/models\/(.+)\/tree\/main$/.exec(url.pathname) ?? [];
-    if (listed !== undefined) return list(listed, url, response);
-    const [, repository, path = ""] = /^\/(.+?)\/resolve\/main\/(.+)$/.exec(url.pathname) ?? [];
+    const [, shown, ofCard] = /^\/api\/models\/(.+)\/revision\/([^/]+)$/.exec(url.pathname) ?? [];
+    if (shown !== undefined) return tellCard(keyOf(shown, ofCard), response);
+    const [, listed, ofList] = /^\/api\/models\/(.+)\/tree\/([^/]+)$/.exec(url.pathname) ?? [];
+    if (listed !== undefined) return list(keyOf(listed, ofList), url, response);
+    const [, named, ofFile, path = ""] = /^\/(.+?)\/resolve\/([^/]+)\/(.+)$/.exec(url.pathname) ?? [];
+    const repository = named === undefined ? undefined : keyOf(named, ofFile);
     if (repository !== undefined && LARGE.test(path) && script.missing.has(path) === false) {
       const target = `${script.redirectTo ?? ""}/cdn/${repository}/${path}`;
       return void response.writeHead(302, { location: target }).end();
@@ -51,6 +58,12 @@ export async function startScriptedHub(repositories: Script["repositories"]): Pr
     const [, cdn, large = path] = /^\/cdn\/([^/]+\/[^/]+)\/(.+)$/.exec(url.pathname) ?? [];
     send(script.repositories[cdn ?? repository ?? ""]?.[large], large, range, response);
   });
+
+  function tellCard(repository: string, response: ServerResponse): void {
+    const license = script.licences[repository];
+    const card = license === undefined ? {} : { cardData: { license, language: "en" } };
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ id: repository, ...card }));
+  }
 
   function list(repository: string, url: URL, response: ServerResponse): void {
     const files = script.repositories[repository];

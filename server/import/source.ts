@@ -43,6 +43,9 @@ export function namesFor({ repository }: Source): { id: string; creator: string 
   };
 }
 
+export const cardUrl = (endpoint: string, { repository, revision }: Source): string =>
+  `${endpoint}/api/models/${repository}/revision/${encodeURIComponent(revision)}`;
+
 export const listingUrl = (endpoint: string, { repository, revision }: Source): string =>
   `${endpoint}/api/models/${repository}/tree/${encodeURIComponent(revision)}?recursive=1`;
 
