@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import react from "@vitejs/plugin-react";
 import { type Connect, defaultClientConditions, type Plugin } from "vite";
 import { defineConfig } from "vitest/config";
@@ -73,6 +74,9 @@ export default defineConfig({
           // Generous, as no test is about time: a busy machine must not turn a slow one red.
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          // Vitest's own default leaves a core idle, which of two is half of the machine.
+          maxWorkers: availableParallelism(),
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -83,6 +87,7 @@ export default defineConfig({
           exclude: ["**/node_modules/**", "dist/**"],
           // One Chromium at a time; the first run on a software adapter compiles shaders for seconds.
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },

@@ -3,16 +3,15 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { pino } from "pino";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { limits } from "../shared/limits.ts";
 import { type HubToMiner, preimages, type SessionRole } from "../shared/protocol.ts";
 import { assert } from "../shared/result.ts";
-import { loadConfig } from "./config.ts";
 import { createReferenceNode } from "./reference/node.ts";
 import { WireMiner } from "./sim/wire-miner.ts";
 import { ed25519PublicKey, verifyEd25519 } from "./sockets/identity.ts";
-import { type RunningHub, startHub } from "./start-hub.ts";
+import type { RunningHub } from "./start-hub.ts";
+import { openHub } from "./test-hub.ts";
 
 /** A validator attests a miner over real sockets; the word, what proves it and the day's sums end up in the store. */
 
@@ -23,11 +22,7 @@ let hub: RunningHub;
 
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), "tabgrid-attestations-"));
-  const config = loadConfig({ TABGRID_DATA: dataDir, TABGRID_PORT: "0" });
-  assert(config.ok, "the default settings are valid");
-  const log = pino({ level: "silent" });
-  const fatal = (error: unknown) => expect.fail(String(error));
-  hub = await startHub({ config: config.value, log, version: "test", clientDir: null, fatal });
+  hub = await openHub(dataDir);
 });
 afterAll(async () => {
   await hub?.close();

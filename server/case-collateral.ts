@@ -1,12 +1,24 @@
+import type { CustomerId, OwnerId } from "../shared/ids.ts";
+import type { Nano } from "../shared/money.ts";
 import { assert } from "../shared/result.ts";
 import type { CaseDecided } from "./core/events.ts";
 import type { DomainMap } from "./domain-map.ts";
-import { accounts } from "./economy/accounts.ts";
+import { accounts, spendingCustomer } from "./economy/accounts.ts";
 import { slash } from "./economy/collateral.ts";
 import { commonsSettings } from "./economy/domains.ts";
 import type { Transfer } from "./economy/ledger.ts";
+import type { Position } from "./economy/staking.ts";
 import type { PartyRecord } from "./store/party-records.ts";
 import type { Books } from "./store/party-store.ts";
+
+/** What a ruling took of a customer's stake that was delegated to its owner. */
+export interface StakeLoss {
+  customer: CustomerId;
+  domain: string;
+  validator: OwnerId;
+  /** nano-DN. */
+  slashed: Nano;
+}
 
 /**
  * What an upheld case takes of its owner's deposits and of the stake that is delegated to it, in every domain where it is
@@ -16,8 +28,9 @@ export async function slashCollateral(
   decision: CaseDecided,
   books: Pick<Books, "all">,
   domains: DomainMap,
-): Promise<{ transfers: Transfer[]; parties: PartyRecord[] }> {
+): Promise<{ transfers: Transfer[]; parties: PartyRecord[]; losses: StakeLoss[] }> {
   const transfers: Transfer[] = [];
+  const losses: StakeLoss[] = [];
   const parties: PartyRecord[] = [];
   const { owner, at, reviewer } = decision;
   const registrations = await books.all("registration", { party: accounts.miner(owner) });
@@ -43,8 +56,14 @@ export async function slashCollateral(
     }
     positions.forEach((position, i) => {
       const body = after[i];
-      if (body) parties.push({ ...position, at, by: reviewer, body });
+      if (!body) return;
+      parties.push({ ...position, at, by: reviewer, body });
+      const taken = stakedIn(position.body) - stakedIn(body);
+      const customer = spendingCustomer(body.party);
+      if (taken > 0n && customer) losses.push({ customer, domain, validator: owner, slashed: taken });
     });
   }
-  return { transfers, parties };
+  return { transfers, parties, losses };
 }
+
+const stakedIn = ({ amount, unbonding }: Position): Nano => unbonding.reduce((sum, one) => sum + one.amount, amount);

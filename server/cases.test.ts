@@ -2,17 +2,16 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { pino } from "pino";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { drawDigit } from "../models/digits/draw.ts";
 import { auditSchema, caseSchema, casesSchema, compatibilitySchema } from "../shared/case-api.ts";
 import { seededRng } from "../shared/random.ts";
 import { assert } from "../shared/result.ts";
 import type { Tensor } from "../shared/tensor.ts";
-import { loadConfig } from "./config.ts";
 import { createReferenceNode } from "./reference/node.ts";
 import { WireMiner } from "./sim/wire-miner.ts";
-import { type RunningHub, startHub } from "./start-hub.ts";
+import type { RunningHub } from "./start-hub.ts";
+import { openHub } from "./test-hub.ts";
 
 /** The whole way of a case on a living hub: a miner lies, is suspended, and a person decides; a customer reports. */
 const graphPath = fileURLToPath(new URL("../models/digits/model.onnx", import.meta.url));
@@ -23,16 +22,7 @@ let hub: RunningHub;
 let lies = false;
 
 const start = async () => {
-  const config = loadConfig({ TABGRID_DATA: dataDir, TABGRID_PORT: "0" });
-  assert(config.ok, "the settings are valid");
-  const fatal = (error: unknown) => expect.fail(String(error));
-  hub = await startHub({
-    config: config.value,
-    log: pino({ level: "silent" }),
-    version: "test",
-    clientDir: null,
-    fatal,
-  });
+  hub = await openHub(dataDir);
 };
 beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), "tabgrid-cases-"));

@@ -14,6 +14,7 @@ import { domainOfCase } from "./revisions.ts";
 import type { Runtime } from "./runtime.ts";
 import type { CaseRecord, Exchange } from "./store/case-records.ts";
 import type { AuditLine, Store } from "./store/store.ts";
+import { reportDecidedEvent } from "./webhooks/events.ts";
 
 /**
  * The reviewer's desk (../shared/policy.md, "Fault of a device, fault of a person"): shows cases without a name, takes
@@ -83,7 +84,9 @@ export function createCaseDesk({ runtime, store, clock, domains, textOf }: CaseD
         subject: id,
         detail: { case: id, ruling, reason },
       };
-      await store.commit({ cases: [closed], audit: [line] });
+      const task = record.task && (await store.task(record.task));
+      const told = task ? [reportDecidedEvent({ case: id, at, ruling }, task.task, task.customer)] : [];
+      await store.commit({ cases: [closed], audit: [line], webhookEvents: told });
       return;
     }
     const standing = (await store.standing(owner)) ?? freshStanding(owner, at);

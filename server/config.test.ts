@@ -29,7 +29,6 @@ describe("config", () => {
       adminToken: null,
       apiKey: null,
       databaseUrl: null,
-      redisUrl: null,
       hfEndpoint: "https://huggingface.co",
       payouts: "off",
     });
@@ -43,13 +42,11 @@ describe("config", () => {
       TABGRID_ADMIN_TOKEN: "sixteen-visible!",
       TABGRID_API_KEY: "k".repeat(256),
       DATABASE_URL: "postgres://tabgrid:secret@db:5432/tabgrid",
-      REDIS_URL: "rediss://cache",
       HF_ENDPOINT: "https://mirror.example/",
       TABGRID_PAYOUTS: "csv",
     });
     expect(config).toMatchObject({ host: "::", port: 0, dataDir: "/var/lib/tabgrid", adminToken: "sixteen-visible!" });
-    expect(config).toMatchObject({ apiKey: "k".repeat(256), redisUrl: "rediss://cache" });
-    expect(config).toMatchObject({ databaseUrl: "postgres://tabgrid:secret@db:5432/tabgrid" });
+    expect(config).toMatchObject({ apiKey: "k".repeat(256), databaseUrl: "postgres://tabgrid:secret@db:5432/tabgrid" });
     expect(config).toMatchObject({ hfEndpoint: "https://mirror.example", payouts: "csv" });
   });
 
@@ -87,7 +84,6 @@ describe("config", () => {
     ["TABGRID_API_KEY", "k".repeat(257)],
     ["TABGRID_API_KEY", "a key with blanks in it"],
     ["DATABASE_URL", "mysql://tabgrid:secret@db/tabgrid"],
-    ["REDIS_URL", "password@cache"],
   ])("refuses %s=%s and does not show it", (name, value) => {
     const faults = faultsOf({ [name]: value });
     expect(faults).toHaveLength(1);

@@ -23,7 +23,6 @@ export interface Config {
   apiKey: string | null;
   /** null: the embedded database in the data folder. */
   databaseUrl: string | null;
-  redisUrl: string | null;
   /** Where models are imported from; no slash at the end. */
   hfEndpoint: string;
   /** How earnings leave the ledger when an epoch closes. */
@@ -72,7 +71,6 @@ const environmentSchema = z.object({
   TABGRID_ADMIN_TOKEN: secret.optional(),
   TABGRID_API_KEY: secret.optional(),
   DATABASE_URL: text.refine(isUrl("postgres:", "postgresql:")).optional(),
-  REDIS_URL: text.refine(isUrl("redis:", "rediss:")).optional(),
   TABGRID_PAYOUTS: z.enum(railNames).default("off"),
   HF_ENDPOINT: text.refine(isUrl("http:", "https:")).default("https://huggingface.co"),
 });
@@ -89,11 +87,10 @@ const expected: Record<Variable, string> = {
   TABGRID_ADMIN_TOKEN: "16 to 256 visible ASCII characters",
   TABGRID_API_KEY: "16 to 256 visible ASCII characters",
   DATABASE_URL: "postgres://user:password@host:port/database",
-  REDIS_URL: "redis://host:port or rediss://host:port",
   TABGRID_PAYOUTS: railNames.join(" or "),
   HF_ENDPOINT: "an address that starts with http:// or https://",
 };
-const secrets: readonly Variable[] = ["TABGRID_ADMIN_TOKEN", "TABGRID_API_KEY", "DATABASE_URL", "REDIS_URL"];
+const secrets: readonly Variable[] = ["TABGRID_ADMIN_TOKEN", "TABGRID_API_KEY", "DATABASE_URL"];
 
 /**
  * Reads the environment; an empty variable counts as not given. The error holds one sentence for every fault there is,
@@ -120,7 +117,6 @@ export function loadConfig(env: Record<string, string | undefined>): Result<Conf
     adminToken: values.TABGRID_ADMIN_TOKEN ?? null,
     apiKey: values.TABGRID_API_KEY ?? null,
     databaseUrl: values.DATABASE_URL ?? null,
-    redisUrl: values.REDIS_URL ?? null,
     payouts: values.TABGRID_PAYOUTS,
     hfEndpoint: values.HF_ENDPOINT.replace(/\/+$/, ""),
   });

@@ -2,19 +2,18 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { drawDigit } from "../models/digits/draw.ts";
 import type { AccountId, ModelKey, OwnerId, TaskId } from "../shared/ids.ts";
 import { seededRng } from "../shared/random.ts";
 import { assert } from "../shared/result.ts";
-import { loadConfig } from "./config.ts";
 import { takeBonusBack } from "./demand.ts";
 import { accounts } from "./economy/accounts.ts";
 import { legsOf, type Transfer } from "./economy/ledger.ts";
 import { createReferenceNode } from "./reference/node.ts";
 import { WireMiner } from "./sim/wire-miner.ts";
-import { type RunningHub, startHub } from "./start-hub.ts";
+import type { RunningHub } from "./start-hub.ts";
+import { openHub } from "./test-hub.ts";
 
 /** Pledges raise the pay of a model's miners on a living hub, until they are spent. */
 const graphPath = fileURLToPath(new URL("../models/digits/model.onnx", import.meta.url));
@@ -25,16 +24,7 @@ let hub: RunningHub;
 
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), "tabgrid-demand-"));
-  const config = loadConfig({ TABGRID_DATA: dataDir, TABGRID_PORT: "0" });
-  assert(config.ok, "the settings are valid");
-  const fatal = (error: unknown) => expect.fail(String(error));
-  hub = await startHub({
-    config: config.value,
-    log: pino({ level: "silent" }),
-    version: "test",
-    clientDir: null,
-    fatal,
-  });
+  hub = await openHub(dataDir);
 });
 afterAll(async () => {
   await hub?.close();

@@ -1,6 +1,9 @@
 import type { ModelKey } from "../shared/ids.ts";
 import { assert } from "../shared/result.ts";
+import { type CheckPolicy, commonsChecks } from "./core/check-policy.ts";
 import { commonsSettings, type DomainSettings, type DomainTimeline, settingsAt } from "./economy/domains.ts";
+
+const WHOLE = 10_000;
 
 /** Where a model is published that names no other domain. */
 export const COMMONS = "commons";
@@ -51,4 +54,21 @@ export class DomainMap {
   names(): string[] {
     return [...this.#timelines.keys()].filter((domain) => this.has(domain));
   }
+}
+
+/** The policy as a domain has it: what it does not decide is that of `commons`. */
+export function checksUnder({ verification, revenue }: DomainSettings): CheckPolicy {
+  const { burn, foundation, processor, pool, owner, emission, variableBurn } = revenue;
+  const least = verification.checkRate / WHOLE;
+  const referenceShare = verification.referenceShare / WHOLE;
+  return {
+    ...commonsChecks,
+    newcomerPasses: verification.newcomerPasses,
+    earlyRate: Math.max(commonsChecks.earlyRate, least),
+    trustedRate: least,
+    cheapCheckRate: Math.max(commonsChecks.cheapCheckRate, least),
+    referenceShare,
+    referenceShareLocal: Math.max(commonsChecks.referenceShareLocal, referenceShare),
+    deductedBasisPoints: burn + foundation + processor + pool + owner + emission + variableBurn,
+  };
 }

@@ -82,9 +82,11 @@ export interface Gateway {
   ): Promise<Result<ModelStatus, TabgridError>>;
   /** A model file by its path in the manifest, for miners; null when there is none. */
   modelFile(id: string, version: string, path: string): { file: string; bytes: number; sha256: string } | null;
-  /** Tensor blobs of miners; `token` is the hex MAC of preimages.blob under the session's key. */
-  getBlob(session: string, sha256: string, token: string): Result<Uint8Array, TabgridError>;
-  putBlob(session: string, sha256: string, token: string, data: Uint8Array): Result<null, TabgridError>;
+  /** May a session get or put this blob? `token` is the hex MAC of preimages.blob under its key. */
+  allowsBlob(session: string, method: "GET" | "PUT", sha256: string, token: string): Result<null, TabgridError>;
+  /** Tensor blobs, for whom `allowsBlob` allows it. */
+  getBlob(sha256: string): Result<Uint8Array, TabgridError>;
+  putBlob(sha256: string, data: Uint8Array): Result<null, TabgridError>;
 }
 
 export interface Page {
@@ -118,6 +120,8 @@ export interface InferRequest {
   deadlineMs: number | null;
   /** The caller's own id, echoed by `/v2`. */
   id: string | null;
+  /** Batch work: served when nobody waits, at the batch price. */
+  preemptible?: boolean;
 }
 
 export interface InferAnswer {
@@ -261,7 +265,9 @@ export interface NetworkView {
   perSecond: number;
 }
 
-export interface ImportRequest extends Omit<RegisterRequest, "graph" | "files" | "examples" | "ranges"> {
+export interface ImportRequest extends Omit<RegisterRequest, "graph" | "files" | "examples" | "ranges" | "licence"> {
+  /** null: what the repository states. */
+  licence: string | null;
   /** `hf:ORG/NAME[@REVISION]`. */
   source: string;
   /** null: the first of fp32, fp16, int8 and q4 that the repository has. */

@@ -10,7 +10,8 @@ import { createCaseDesk } from "./cases.ts";
 import type { Compatibility } from "./compatibility.ts";
 import type { CoreModel, TaskSpec } from "./core/events.ts";
 import type { HubState } from "./core/state.ts";
-import { COMMONS, type DomainMap } from "./domain-map.ts";
+import { COMMONS, checksUnder, type DomainMap } from "./domain-map.ts";
+import { levelIn } from "./economy/verification-terms.ts";
 import type { EconomyDesk } from "./economy-desk/economy-desk.ts";
 import type { Gateway, InferRequest, ModelStatus, NetworkView, RegisterRequest, TaskView } from "./gateway.ts";
 import type { Importer } from "./import/importer.ts";
@@ -114,8 +115,10 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
     const key = modelKey(manifest.id, manifest.version);
     const work = await registry.workOf(key, request.inputs);
     if (!work.ok) return work;
+    const settings = domains.settingsOf(key);
     // Raw tensors of a text model are tensors.
-    const level = request.level ?? defaultLevel("tensor");
+    const level = levelIn(settings.verification, request.level, defaultLevel("tensor"));
+    if (!level.ok) return level;
     const { dimension } = manifest.batch;
     return ok({
       task: newTaskId(clock.now()),
@@ -126,15 +129,23 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
       rows: dimension === null ? 1 : (matched.dims.get(dimension) ?? 1),
       dims: Object.fromEntries(matched.dims),
       work: work.value,
-      price: priceOf(work.value, level, domains.settingsOf(key).tariff),
-      level,
+      price: priceOf(work.value, level.value, settings.tariff, request.preemptible),
+      level: level.value,
+      checks: checksUnder(settings),
       deadlineAt: clock.now() + deadlineMs,
+      ...(request.preemptible && { preemptible: true }),
     });
   }
 
   /** A model version with its place in the economy. */
   async function mint(
-    { id, version, creator, royaltyBasisPoints, domain = COMMONS }: Omit<RegisterRequest, "graph" | "files">,
+    {
+      id,
+      version,
+      creator,
+      royaltyBasisPoints,
+      domain = COMMONS,
+    }: Pick<RegisterRequest, "id" | "version" | "creator" | "royaltyBasisPoints" | "domain">,
     register: () => Promise<Result<RegisteredModel, TabgridError>>,
   ): Promise<Result<ModelStatus, TabgridError>> {
     const minting = { model: modelKey(id, version), domain, creator, royaltyBasisPoints, round: null };
@@ -243,23 +254,19 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
       mint(request, async () => {
         const fetched = await parts.importer.fetch(request, onProgress, signal);
         if (!fetched.ok) return fetched;
-        const { folder, files, graph, task, discard } = fetched.value;
-        const registered = await registry.adopt({ ...request, task: request.task ?? task, folder, files, graph });
+        const { task, discard, ...model } = fetched.value;
+        const registered = await registry.adopt({ ...request, task: request.task ?? task, ...model });
         if (registered.ok) await discard();
         return registered;
       }),
 
     modelFile: (id, version, path) => registry.file(id, version, path),
-    getBlob(session, sha256, token) {
-      const allowed = sockets.allowsBlob(session, "GET", sha256, token);
-      if (!allowed.ok) return allowed;
+    allowsBlob: (session, method, sha256, token) => sockets.allowsBlob(session, method, sha256, token),
+    getBlob(sha256) {
       const data = blobs.get(sha256);
       return data ? ok(data) : err(failure("unknown-blob", `no blob ${sha256}`, { field: "sha256" }));
     },
-    putBlob(session, sha256, token, data) {
-      const allowed = sockets.allowsBlob(session, "PUT", sha256, token);
-      return allowed.ok ? blobs.putAs(sha256, data) : allowed;
-    },
+    putBlob: (sha256, data) => blobs.putAs(sha256, data),
   };
   return gateway;
 }

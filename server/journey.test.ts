@@ -100,6 +100,14 @@ it("a request becomes a task, assignments, results, a verdict, a receipt and pos
     ),
   ).toBe(true);
 
+  const standing = expect.objectContaining({
+    trust: expect.any(Number),
+    atRisk: expect.stringMatching(/^\d+$/),
+    deposit: "0",
+  });
+  for (const { by, ...execution } of leaf.executions)
+    expect(execution.standing).toEqual(by === "reference" ? undefined : standing);
+
   // Everyone who made the answer possible is credited; the parts sum to the price, the books to zero.
   const split = Object.values<string>(leaf.split).reduce((sum, part) => sum + BigInt(part), 0n);
   expect(split).toBe(BigInt(leaf.price));

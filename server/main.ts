@@ -70,7 +70,6 @@ async function main(): Promise<void> {
   if (!loaded.ok) fail(loaded.error.join("\n"));
   const config = loaded.value;
   const log = pino({ level: "warn", base: null }, pino.destination({ dest: 2, sync: true }));
-  if (config.redisUrl) process.stderr.write("REDIS_URL is set, but one hub needs no Redis: it is not used.\n");
   const clientDir = join(root, "dist/client");
   mkdirSync(clientDir, { recursive: true });
 

@@ -2,17 +2,15 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { pino } from "pino";
 import { afterAll, expect, it } from "vitest";
 import { limits } from "../shared/limits.ts";
 import { assert } from "../shared/result.ts";
 import type { Tensor } from "../shared/tensor.ts";
-import { loadConfig } from "./config.ts";
 import { PROBES_LAST_MS } from "./core/probes.ts";
 import { createReferenceNode } from "./reference/node.ts";
 import { WireMiner } from "./sim/wire-miner.ts";
 import { commitmentOf } from "./sockets/identity.ts";
-import { startHub } from "./start-hub.ts";
+import { openHub } from "./test-hub.ts";
 
 /** A running hub renews its probes: a miner with recorded answers gets in until then, over real sockets. */
 
@@ -29,11 +27,7 @@ afterAll(async () => {
 });
 
 async function start() {
-  const config = loadConfig({ TABGRID_DATA: dataDir, TABGRID_PORT: "0" });
-  assert(config.ok, "the default settings are valid");
-  const log = pino({ level: "silent" });
-  const fatal = (error: unknown) => expect.fail(String(error));
-  return startHub({ config: config.value, log, version: "test", clientDir: null, clock, fatal });
+  return openHub(dataDir, { clock });
 }
 
 const keyOf = (inputs: readonly Tensor[]): string => commitmentOf(inputs).toString("hex");

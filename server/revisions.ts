@@ -21,6 +21,8 @@ import type { HeldChange } from "./store/held-changes.ts";
 import type { PartyRecord } from "./store/party-records.ts";
 import type { Books } from "./store/party-store.ts";
 import type { AuditLine, Batch, Store, TaskRecord } from "./store/store.ts";
+import type { WebhookEvent } from "./store/webhook-store.ts";
+import { reportDecidedEvent, stakeSlashedEvent } from "./webhooks/events.ts";
 
 /**
  * What looks back: overturned answers and decided cases need postings and balances of earlier commits, and every step of a
@@ -34,6 +36,7 @@ export interface Revision {
   cases: CaseRecord[];
   held: HeldChange[];
   parties: PartyRecord[];
+  webhookEvents: WebhookEvent[];
 }
 
 export interface RevisionParts {
@@ -94,6 +97,8 @@ export async function gather(effects: readonly HubEffect[], store: Store): Promi
       const id = effect.kind === "case-closed" ? effect.decision.case : effect.case;
       const record = await store.case(id);
       if (record) past.cases.set(id, record);
+      const task = record?.task && (await store.task(record.task));
+      if (task) past.tasks.set(task.task, task);
     } else if (effect.kind === "class-quarantined") {
       const others = (await quarantinedGrounds(store)).filter(
         (ground) => groundKey(ground) !== groundKey(effect.ground),
@@ -111,6 +116,7 @@ export const nothingRevised = (): Revision => ({
   cases: [],
   held: [],
   parties: [],
+  webhookEvents: [],
 });
 
 export async function revise(past: Past, { books, domains, pools, exhibits }: RevisionParts): Promise<Revision> {
@@ -183,7 +189,10 @@ export async function revise(past: Past, { books, domains, pools, exhibits }: Re
         const collateral = await slashCollateral(decision, books, domains);
         for (const transfer of collateral.transfers) post(transfer);
         revision.parties.push(...collateral.parties);
+        revision.webhookEvents.push(...collateral.losses.map((loss) => stakeSlashedEvent(decision, loss)));
       }
+      const reported = record?.task && past.tasks.get(record.task);
+      if (reported) revision.webhookEvents.push(reportDecidedEvent(decision, reported.task, reported.customer));
       log(at, "case-decided", id, { case: id, ruling, reason, held, ...moved }, reviewer);
       close(id, { state: "decided", closedAt: at, ruling, reviewer, reason });
     } else if (effect.kind === "case-opened") {
@@ -217,7 +226,7 @@ export async function commitRevision(
 ): Promise<Transfer[]> {
   const written = await store.parties.act<Transfer[]>({ key: null, inputHash: "", at }, async (books) => {
     const { batch, bonuses } = await raisePay(settled, wanted, books);
-    const { transfers, tasks, audit, cases, held, parties } = await decide(books);
+    const { transfers, tasks, audit, cases, held, parties, webhookEvents } = await decide(books);
     return ok({
       ...batch,
       tasks: [...(batch.tasks ?? []), ...tasks],
@@ -226,6 +235,7 @@ export async function commitRevision(
       audit,
       cases,
       parties: [...(batch.parties ?? []), ...parties],
+      webhookEvents: [...(batch.webhookEvents ?? []), ...webhookEvents],
       reply: [...bonuses, ...transfers],
     });
   });

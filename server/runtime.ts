@@ -1,5 +1,5 @@
 import { failure } from "../shared/errors.ts";
-import { type ModelKey, type OwnerId, type ReceiptId, receiptOf, type TaskId } from "../shared/ids.ts";
+import { type AccountId, type ModelKey, type OwnerId, type ReceiptId, receiptOf, type TaskId } from "../shared/ids.ts";
 import type { Nano } from "../shared/money.ts";
 import type { WorkLine } from "../shared/protocol.ts";
 import type { Rng } from "../shared/random.ts";
@@ -100,12 +100,12 @@ export class Runtime {
   #done = 0;
   #waiting: { upTo: number; resolve: () => void }[] = [];
 
-  /** `pools`: the verification pools' balances at start, by domain. */
-  constructor(options: RuntimeOptions, pools: ReadonlyMap<string, Nano>) {
+  /** At start: the verification pools' balances by domain, and miners' deposits by account. */
+  constructor(options: RuntimeOptions, pools: ReadonlyMap<string, Nano>, deposits: ReadonlyMap<AccountId, Nano>) {
     this.#options = options;
     this.answers = new KeptAnswers(options.clock);
     this.observers.add(this.answers);
-    this.#settling = new Settling(options.domains, pools);
+    this.#settling = new Settling(options.domains, pools, deposits);
     this.#exhibits = new Exhibits((model) => options.state.models.get(model)?.comparator ?? null);
   }
 
@@ -301,7 +301,11 @@ export class Runtime {
           const { transfer, lines, held: kept } = this.#settling.settle(effect.fact);
           transfers.push(transfer);
           held.push({ kind: "settled", held: kept, by: transfer.id });
-          const leaf = receiptLeaf(effect.fact, transfer, this.#options.filesHash(effect.fact.model));
+          const { model } = effect.fact;
+          const leaf = receiptLeaf(effect.fact, transfer, {
+            filesHash: this.#options.filesHash(model),
+            depositOf: (owner) => this.#settling.depositOf(owner, model),
+          });
           leaves.push({ receipt: receiptOf(effect.fact.task), leaf });
           facts.push(effect.fact);
           const task = this.live.get(effect.fact.task);

@@ -6,19 +6,18 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { secp256k1 } from "@noble/curves/secp256k1.js";
 import { keccak_256 } from "@noble/hashes/sha3.js";
-import { pino } from "pino";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { ownerRequestText } from "../shared/epoch-api.ts";
 import { NANO_PER_UNIT } from "../shared/money.ts";
 import { assert } from "../shared/result.ts";
+import { requestText } from "../shared/signed-request.ts";
 import { verifyReceipt } from "./cli/verify-receipt.ts";
-import { loadConfig } from "./config.ts";
 import { CLEAN_MS } from "./economy/maturation.ts";
 import { verifyPayout } from "./economy/payouts.ts";
 import { createReferenceNode } from "./reference/node.ts";
 import { digestOf } from "./settlement/personal-sign.ts";
 import { WireMiner } from "./sim/wire-miner.ts";
-import { type RunningHub, startHub } from "./start-hub.ts";
+import type { RunningHub } from "./start-hub.ts";
+import { openHub } from "./test-hub.ts";
 
 /**
  * The journey of the money: two miners earn on a real hub, time passes on its clock, their pay matures, the operator closes
@@ -33,11 +32,7 @@ let shift = 0;
 const clock = { now: () => Date.now() + shift };
 
 const start = async () => {
-  const config = loadConfig({ TABGRID_DATA: dataDir, TABGRID_PORT: "0", TABGRID_PAYOUTS: "csv" });
-  assert(config.ok, "the settings are valid");
-  const fatal = (error: unknown) => expect.fail(String(error));
-  const log = pino({ level: "silent" });
-  hub = await startHub({ config: config.value, log, version: "test", clientDir: null, clock, fatal });
+  hub = await openHub(dataDir, { env: { TABGRID_PAYOUTS: "csv" }, clock });
 };
 
 beforeAll(async () => {
@@ -76,7 +71,9 @@ const operator = () => ({ token: hub.adminToken.value });
 
 const signedBy = (miner: WireMiner, request: Record<string, unknown>) => {
   const text = JSON.stringify({ hub: hub.gateway.settlement.hubKey, at: clock.now(), ...request });
-  const signature = sign(null, Buffer.from(ownerRequestText(text)), miner.identity.privateKey).toString("base64url");
+  const signature = sign(null, Buffer.from(requestText("owner-request", text)), miner.identity.privateKey).toString(
+    "base64url",
+  );
   return { public_key: miner.publicKey.toString("base64url"), request: text, signature };
 };
 
@@ -152,6 +149,11 @@ it("held pay matures, an epoch is closed, earnings are spent and paid out", { ti
     body: signedBy(ben, { action: "payout-address", address, proof }),
   });
   expect(set).toMatchObject({ status: 200, body: { account, address } });
+  const earlier = signedBy(ben, { action: "payout-address", address, proof, at: clock.now() - 60_000 });
+  expect(await call("POST", "/api/v1/payouts/address", { body: earlier })).toMatchObject({
+    status: 401,
+    body: { code: "stale-nonce", field: "request.at" },
+  });
 
   // The operator closes the epoch; nobody else can.
   expect((await call("POST", "/api/v1/epochs/1/preview", { token })).status).toBe(403);

@@ -1,4 +1,4 @@
-import type { OwnerId } from "../shared/ids.ts";
+import type { AccountId, ModelKey, OwnerId } from "../shared/ids.ts";
 import { limits } from "../shared/limits.ts";
 import type { Nano } from "../shared/money.ts";
 import { assert } from "../shared/result.ts";
@@ -6,7 +6,7 @@ import type { Millis } from "../shared/time.ts";
 import type { CheckDone, PoolWork } from "./core/events.ts";
 import type { AttestationFact } from "./core/witness.ts";
 import { COMMONS, type DomainMap } from "./domain-map.ts";
-import { poolDomain } from "./economy/accounts.ts";
+import { accounts, isDeposit, poolDomain } from "./economy/accounts.ts";
 import { type HeldTask, heldPoolWork, heldTask } from "./economy/held-task.ts";
 import type { Transfer } from "./economy/ledger.ts";
 import { payPoolWork } from "./economy/pool-work.ts";
@@ -25,16 +25,27 @@ interface Settled<T> {
 export class Settling {
   readonly #domains: DomainMap;
   readonly #pools: Map<string, Nano>;
+  readonly #deposits: Map<AccountId, Nano>;
 
-  /** `pools`: the verification pools' balances at start, by domain. */
-  constructor(domains: DomainMap, pools: ReadonlyMap<string, Nano>) {
+  /** At start: the verification pools' balances by domain, and miners' deposits by account. */
+  constructor(
+    domains: DomainMap,
+    pools: ReadonlyMap<string, Nano>,
+    deposits: ReadonlyMap<AccountId, Nano> = new Map(),
+  ) {
     this.#domains = domains;
     this.#pools = new Map(pools);
+    this.#deposits = new Map(deposits);
   }
 
   /** Verification pools by domain, as the last posting leaves them. */
   get pools(): ReadonlyMap<string, Nano> {
     return this.#pools;
+  }
+
+  /** What an owner has deposited in a model's domain, nano-DN. */
+  depositOf(owner: OwnerId, model: ModelKey): Nano {
+    return this.#deposits.get(accounts.collateral(this.#domains.domainOf(model), owner)) ?? 0n;
   }
 
   settle(fact: CheckDone): Settled<Transfer> & { held: HeldTask } {
@@ -69,11 +80,12 @@ export class Settling {
     return models.map((model) => ({ kind: "available", owner, model, domain: this.#domains.domainOf(model), ms }));
   }
 
-  /** Keeps the pools in step with what others post. */
+  /** Keeps pools and deposits in step with what others post. */
   follow(transfers: readonly Transfer[]): void {
     for (const { account, amount } of transfers.flatMap(({ legs }) => legs)) {
       const domain = poolDomain(account);
       if (domain !== null) this.#pools.set(domain, (this.#pools.get(domain) ?? 0n) + amount);
+      if (isDeposit(account)) this.#deposits.set(account, (this.#deposits.get(account) ?? 0n) + amount);
     }
   }
 }

@@ -8,7 +8,7 @@ import type { Logger } from "pino";
 import { Server } from "socket.io";
 import * as msgpack from "socket.io-msgpack-parser";
 import type { ConsoleToHub, HubToConsole } from "../shared/console-protocol.ts";
-import { type ModelKey, modelKey, type OwnerId } from "../shared/ids.ts";
+import { type AccountId, type ModelKey, modelKey, type OwnerId } from "../shared/ids.ts";
 import { limits } from "../shared/limits.ts";
 import type { HubToMiner, MinerToHub } from "../shared/protocol.ts";
 import { seededRng } from "../shared/random.ts";
@@ -128,6 +128,10 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
   for (const domain of domains.names()) {
     pools.set(domain, (await store.account(accounts.pool(domain)))?.balance ?? 0n);
   }
+  const deposits = new Map<AccountId, bigint>();
+  for (const { body } of await store.parties.all("registration")) {
+    if (body.deposit > 0n) deposits.set(accounts.collateral(body.domain, body.owner), body.deposit);
+  }
   const sign = (preimage: Uint8Array) => Buffer.from(hubKey.sign(preimage)).toString("base64url");
   const compatibility = new Compatibility(await store.compatibility());
   const runtime: Runtime = new Runtime(
@@ -151,6 +155,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
       fatal: options.fatal,
     },
     pools,
+    deposits,
   );
 
   const statistics = new Statistics(state, clock.now);
@@ -236,6 +241,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
     store,
     clock,
     domains,
+    catchUp: parties.catchUp,
     rail: config.payouts,
     dataDir: config.dataDir,
     sign,

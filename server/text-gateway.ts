@@ -16,7 +16,8 @@ import {
 import type { Clock } from "../shared/time.ts";
 import type { TaskSpec } from "./core/events.ts";
 import { costOf, type TextTerms, textPrice } from "./core/text-terms.ts";
-import type { DomainMap } from "./domain-map.ts";
+import { checksUnder, type DomainMap } from "./domain-map.ts";
+import { levelIn } from "./economy/verification-terms.ts";
 import type { Gateway, TextAnswer, TextPart, TextRequest } from "./gateway.ts";
 import type { RegisteredModel } from "./registry/files.ts";
 import type { Runtime } from "./runtime.ts";
@@ -60,6 +61,9 @@ export function createTextGateway({
       );
     }
     const key = modelKey(manifest.id, manifest.version);
+    const domain = domains.settingsOf(key);
+    const asked = levelIn(domain.verification, request.level, "fast");
+    if (!asked.ok) return asked;
     const requestSeed = request.requestSeed ?? randomBytes(8).readBigUInt64BE();
     const seed = createHmac("sha256", seedKey)
       .update(`${request.customer}\n${key}\n${requestSeed}\n${request.choice}`)
@@ -77,11 +81,11 @@ export function createTextGateway({
       vocabulary: text.vocabulary,
       topLogProbabilities: settings.topLogProbabilities,
       work: text.work,
-      tariff: domains.settingsOf(key).tariff,
+      tariff: domain.tariff,
       requestSeed: requestSeed.toString(),
       preemptible: request.preemptible === true,
     };
-    const level = request.level ?? "fast";
+    const level = asked.value;
     const { generation, check } = costOf(terms, settings.maxTokens);
     return ok({
       task: newTaskId(clock.now()),
@@ -94,6 +98,7 @@ export function createTextGateway({
       work: generation + check * BigInt(executionsPriced(level) - 1),
       price: textPrice(terms, level, settings.maxTokens),
       level,
+      checks: checksUnder(domain),
       deadlineAt: clock.now() + (request.deadlineMs ?? limits.deadlineDefaultMs),
       text: terms,
     });

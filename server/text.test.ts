@@ -263,13 +263,8 @@ describe("a text by miners", () => {
     await expect.poll(() => miner.refusals.length).toBe(1);
     miner.stream(assignment, part); // after the one that was refused
     await expect.poll(() => miner.refusals.length).toBe(2);
-    miner.socket?.emit("tokens", {
-      assignment,
-      position: 0,
-      tokens: Buffer.alloc(3),
-      logProbabilities: Buffer.alloc(3),
-      mac: Buffer.alloc(32),
-    });
+    const odd = { tokens: Buffer.alloc(3), logProbabilities: Buffer.alloc(3), mac: Buffer.alloc(32) };
+    miner.socket?.emit("tokens", { items: [{ assignment, position: 0, ...odd }] });
     await expect.poll(() => miner.refusals.length).toBe(3);
     expect(miner.refusals.map(({ event, error }) => [event, error.code])).toEqual([
       ["tokens", "bad-authentication"],
@@ -310,5 +305,5 @@ describe("a text request that is refused", () => {
 });
 
 test("one message of tokens has a bound", () => {
-  expect(limits.tokensPerMessage).toBeGreaterThanOrEqual(PIECE);
+  expect(limits.tokensPerItem).toBeGreaterThanOrEqual(PIECE);
 });

@@ -134,7 +134,7 @@ class AgentRun {
 
   async #recall(): Promise<Result<string, TabgridError>> {
     const { knowledge, settings } = this.#agent;
-    const { body, customer } = this.#call;
+    const { body } = this.#call;
     const said = body.messages.map(({ role, content }) => ({ role, content: plainText(content) }));
     const question = questionOf(said);
     if (!knowledge || question.trim() === "") return ok("");
@@ -150,7 +150,8 @@ class AgentRun {
     while (tokens.value.encode(asked, { addSpecial: true }).length > facts.contextLength) {
       asked = asked.slice(Math.ceil(asked.length / 4)); // its end says best what is wanted
     }
-    const vector = await this.#desk.embed(customer, knowledge.model, [asked], this.#signal);
+    const call = { ...this.#call, signal: this.#signal };
+    const vector = await this.#desk.embed(call, knowledge.model, [asked]);
     if (!vector.ok) return vector;
     this.#pay(vector.value.receipts);
     const passages = await this.#desk.passages(this.#agent);

@@ -4,7 +4,7 @@ import { failure, type TabgridError } from "../../shared/errors.ts";
 import type { CustomerId } from "../../shared/ids.ts";
 import { limits } from "../../shared/limits.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { OpenAiContext } from "../api/openai/context.ts";
+import type { Call, OpenAiContext } from "../api/openai/context.ts";
 import { answerEmbedding, unit } from "../api/openai/embeddings.ts";
 import { findModel } from "../api/openai/parameters.ts";
 import type { AgentRecord, AgentStore, AgentUsage, Passage } from "../store/agent-store.ts";
@@ -108,17 +108,19 @@ export class AgentDesk {
       const kept = before?.settings.tools.find((one) => one.server_url === tool.server_url);
       return { ...tool, headers: kept?.headers ?? null };
     });
-    const hash = knowledge ? createHash("sha256").update(JSON.stringify(knowledge)).digest("hex") : null;
+    const given = knowledge ? createHash("sha256").update(JSON.stringify(knowledge)).digest("hex") : null;
+    const hash = knowledge === undefined ? (before?.knowledgeHash ?? null) : given;
     const isKept = before !== null && before.knowledgeHash === hash;
     const passages = isKept ? ok(null) : await this.#embed(customer, knowledge ?? null, signal);
     if (!passages.ok) return passages;
     const count = passages.value?.length ?? before?.knowledge?.passages ?? 0;
+    const known = knowledge ? { model: knowledge.model, texts: knowledge.texts.length, passages: count } : null;
     const at = clock.now();
     const agent: AgentRecord = {
       customer,
       name,
       settings: { ...settings, tools },
-      knowledge: knowledge ? { model: knowledge.model, texts: knowledge.texts.length, passages: count } : null,
+      knowledge: knowledge === undefined ? (before?.knowledge ?? null) : known,
       knowledgeHash: hash,
       createdAt: before?.createdAt ?? at,
       updatedAt: at,
@@ -144,12 +146,8 @@ export class AgentDesk {
     const passages: Passage[] = [];
     for (let from = 0; from < cut.length; from += LOT) {
       const lot = cut.slice(from, from + LOT);
-      const vectors = await this.embed(
-        customer,
-        knowledge.model,
-        lot.map((one) => one.text),
-        signal,
-      );
+      const input = lot.map((one) => one.text);
+      const vectors = await this.embed({ customer, signal }, knowledge.model, input);
       if (!vectors.ok) return err(within(vectors.error));
       for (const [index, one] of lot.entries()) {
         passages.push({ ...one, vector: vectors.value.vectors[index] as Float32Array<ArrayBuffer> });
@@ -158,10 +156,10 @@ export class AgentDesk {
     return ok(passages);
   }
 
-  /** At the cost of `customer`. */
-  async embed(customer: CustomerId, model: string, input: string[], signal: AbortSignal) {
+  /** At the cost of its customer. */
+  async embed(call: Omit<Call<unknown>, "body">, model: string, input: string[]) {
     const body = { model, input, encoding_format: "float" as const };
-    const reply = await answerEmbedding(this.#parts, { customer, body, signal });
+    const reply = await answerEmbedding(this.#parts, { ...call, body });
     if (!reply.ok) return reply;
     const vectors = reply.value.data.map(({ embedding }) => unit(Float32Array.from(embedding as number[])));
     return ok({ vectors, receipts: reply.value.tabgrid });

@@ -71,7 +71,7 @@ export function mergeRuns<T extends Honest | ControlRun>(runs: readonly T[], key
 export const honestKey = ({ maker, checker, of }: Honest): string => [maker, checker, of].join("|");
 export const controlKey = ({ name, of }: ControlRun): string => [name, of].join("|");
 
-export function mergeMeasures(all: readonly Measures[]): Measures {
+function mergeMeasures(all: readonly Measures[]): Measures {
   const names = [...new Set(all.flatMap((measures) => Object.keys(measures)))];
   return Object.fromEntries(
     names.map((name) => [name, mergeSketches(all.flatMap((measures) => (measures[name] as Sketch | undefined) ?? []))]),

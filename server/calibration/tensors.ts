@@ -8,7 +8,7 @@ import { addTo, emptySketch } from "./sketch.ts";
 
 /** A comparator so fine that its distances are plain numbers: the unit is 10⁻¹². */
 const UNIT = 1e-12;
-export function unitTolerance(comparator: Manifest["comparator"]): Tolerance {
+function unitTolerance(comparator: Manifest["comparator"]): Tolerance {
   switch (comparator.kind) {
     case "label":
       return { ...comparator, tau: UNIT };
@@ -33,7 +33,7 @@ export const measuresOf = (comparator: Manifest["comparator"]): string[] =>
   })[comparator.kind];
 
 /** Adds the distance of two results to the sketches: the largest over the outputs, by measure. */
-export function compareInto(
+function compareInto(
   measures: Measures,
   comparator: Manifest["comparator"],
   a: readonly Tensor[],

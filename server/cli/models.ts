@@ -27,7 +27,7 @@ const addSchema = z.object({
   modelVersion: z.coerce.string(),
   title: z.string().optional(),
   description: z.string().optional(),
-  licence: z.string({ error: "--licence: say under which licence the model may be served, such as Apache-2.0." }),
+  licence: z.string().optional(),
   creator: z.string().optional(),
   royalty: z.coerce.number().min(0).max(100),
   dim: z.union([z.string(), z.array(z.string())]).optional(),
@@ -55,7 +55,7 @@ async function main(): Promise<void> {
     .option("--model-version <version>", "A version never changes; a new file needs a new one", { default: "1" })
     .option("--title <text>", "For people; the id, if absent")
     .option("--description <text>", "What it does")
-    .option("--licence <text>", "Under which it may be served")
+    .option("--licence <text>", "Under which it may be served; what the repository states, if absent")
     .option("--creator <name>", "Who gets the royalty; the repository's owner, if absent")
     .option("--dtype <type>", "Of a repository's files: fp32, fp16, int8 or q4; the first that it has, if absent")
     .option("--task <task>", "Of a repository: tensor, embedding or text-generation; read from its files, if absent")
@@ -131,6 +131,8 @@ async function add(what: string, given: unknown, config: Config): Promise<void> 
   const target = new URL("/api/v1/models", hub);
   const say = (key: string, value: string | undefined) => value !== undefined && target.searchParams.set(key, value);
   const names = namesOf(what, id, creator);
+  if (!isSource(what) && texts.licence === undefined)
+    throw new Error("--licence: say under which licence the model may be served, such as Apache-2.0.");
   say("id", names.id);
   say("creator", names.creator);
   say("version", modelVersion);
@@ -161,6 +163,7 @@ async function add(what: string, given: unknown, config: Config): Promise<void> 
   console.log(
     `${manifest.id}@${manifest.version} is published: ${manifest.task}, ${workText(manifest)}, opset ${manifest.opset}, ${manifest.dtype}`,
   );
+  if (texts.licence === undefined) console.log(`Licence, as its repository states it: ${manifest.licence}`);
   console.log(`POST ${new URL(callOf(manifest), hub)}`);
 }
 

@@ -22,7 +22,15 @@ const leafOf = (n: number) =>
     model: "digits@1",
     price: "1000",
     split: { foundation: "10", "pool:commons": "990" },
-    executions: [{ accepted: true }],
+    executions: [
+      {
+        by: "own_ann",
+        role: "primary",
+        accepted: true,
+        standing: { trust: 0.9, passed: 120, atRisk: "5000000", deposit: "7000000000" },
+      },
+      { by: "reference", role: "check", accepted: true },
+    ],
   });
 
 function receipt() {
@@ -58,7 +66,7 @@ describe("verify-receipt", () => {
     const verified = verifyReceipt(JSON.stringify(receipt()), hubKey);
     expect(verified).toMatchObject({ ok: true });
     expect(verified.ok && verified.value.join(" ")).toMatch(
-      /one of 5 receipts.*Later: r_3.1: overturned.*one of 3 under.*epoch 7/,
+      /primary by own_ann, trust 0.9, 120 checks passed, 5000000 nano-USDC at risk.*check by reference.*one of 5 receipts.*Later: r_3.1: overturned.*one of 3 under.*epoch 7/,
     );
     expect(verifyReceipt(JSON.stringify({ ...receipt(), epoch: null }), null)).toMatchObject({ ok: true });
   });

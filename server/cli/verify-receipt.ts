@@ -23,13 +23,21 @@ const sha256: Sha256 = (...parts) => {
 
 /** What was found out later stands in leaves of its own. */
 const revisionSchema = z.looseObject({ receipt: z.string(), state: z.string(), reason: z.string() });
+const nano = z.string().regex(/^\d+$/);
 const leafSchema = z.looseObject({
   receipt: z.string(),
   task: z.string(),
   model: z.string(),
-  price: z.string().regex(/^\d+$/),
+  price: nano,
   split: z.record(z.string(), z.string().regex(/^-?\d+$/)),
-  executions: z.array(z.looseObject({ accepted: z.boolean() })),
+  executions: z.array(
+    z.looseObject({
+      by: z.string(),
+      role: z.string(),
+      accepted: z.boolean(),
+      standing: z.looseObject({ trust: z.number(), passed: z.int(), atRisk: nano, deposit: nano }).optional(),
+    }),
+  ),
 });
 
 /** What holds, a sentence each; or what does not, in one. */
@@ -79,7 +87,11 @@ function readLeaf(leaf: string, receipt: string): Result<string, string> {
   const split = Object.values(whole.data.split).reduce((sum, part) => sum + BigInt(part), 0n);
   if (split !== BigInt(price)) return err(`The split sums to ${split} nano-USDC, the price is ${price}.`);
   const accepted = executions.filter((one) => one.accepted).length;
-  return ok(`${receipt}: ${model}, ${price} nano-USDC, ${accepted} accepted executions.`);
+  const standings = executions.map(
+    ({ by, role, standing }) =>
+      `${role} by ${by}${standing ? `, trust ${standing.trust}, ${standing.passed} checks passed, ${standing.atRisk} nano-USDC at risk, ${standing.deposit} nano-DN deposited` : ""}`,
+  );
+  return ok(`${receipt}: ${model}, ${price} nano-USDC, ${accepted} accepted executions: ${standings.join("; ")}.`);
 }
 
 /** Null where the leaf is under a root that the key signed; else what is wrong. */

@@ -190,8 +190,15 @@ it("the console's split editor shows who gets what, and refuses 101 %", { timeou
   await fill(page, form, "Miners, %", String(Number(miners) - 1));
   expect(await sum()).toMatch(/Sum: 100 % – the whole/);
   expect(await page.$eval('[data-testid="revenue-split"]', (one) => one.textContent)).toContain("0.0900 USDC");
+  await fill(page, form, "Least share of fast answers checked, %", "50");
+  await submit(page, form);
+  await shows(page, /490\.0 checks of a miner's first 1000 tasks cost more than the verification pool gets/);
+  expect(await planned()).toBe(before);
+  await fill(page, form, "Least share of fast answers checked, %", "6");
   await submit(page, form);
   await shows(page, /A change by foundation takes effect in epoch/);
+  const changed = domainSchema.parse(await api("GET", "/domains/commons", operator()));
+  expect(changed.planned.at(-1)?.settings).toMatchObject({ pool: 900, verification: { check_rate: 600 } });
   await page.setViewport({ width: 360, height: 800 });
   await accessible(page);
 

@@ -30,6 +30,7 @@ import {
   protocolSchemas,
   type ResultItem,
   type ResultMessage,
+  type TokensItem,
   type TokensMessage,
   type WireTensor,
 } from "../../shared/protocol.ts";
@@ -42,15 +43,15 @@ import { canonicalBytes, type Tensor, tensorOf } from "../../shared/tensor.ts";
 export const root = join(import.meta.dirname, "../..");
 export const digits = readFileSync(join(root, "models/digits/model.onnx"));
 export const KEY = "digits@1";
-export const WORK_MS = 60_000;
+const WORK_MS = 60_000;
 
 export const sha256 = (...parts: Uint8Array[]) => {
   const hash = createHash("sha256");
   for (const part of parts) hash.update(part);
   return hash.digest();
 };
-export const base64url = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64url");
-export const publicKeyOf = (crv: "Ed25519" | "X25519", raw: Uint8Array) =>
+const base64url = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64url");
+const publicKeyOf = (crv: "Ed25519" | "X25519", raw: Uint8Array) =>
   createPublicKey({ key: { kty: "OKP", crv, x: base64url(raw) }, format: "jwk" });
 
 /** Protobuf by hand: one node, `y = op(x)`, float32, of any shape. */
@@ -64,7 +65,7 @@ export function oneNodeModel(op: string): Uint8Array {
   const graph = message(field(1, node), text(2, "g"), field(11, value("x")), field(12, value("y")));
   return message([1 << 3, 8], field(7, graph), field(8, message([2 << 3, 13])));
 }
-export function text_(name: string): Uint8Array {
+function text_(name: string): Uint8Array {
   return Uint8Array.from([(2 << 3) | 2, name.length, ...new TextEncoder().encode(name)]);
 }
 
@@ -175,7 +176,7 @@ export class Connection {
         if (!parsed.success) return hub.faults.push(`${event}: ${parsed.error.message}`);
         this.said[event].push(parsed.data as never);
         if (event === "result") for (const item of (parsed.data as ResultMessage).items) this.#result(item, hub);
-        if (event === "tokens") this.#tokens(parsed.data as TokensMessage, hub);
+        if (event === "tokens") for (const item of (parsed.data as TokensMessage).items) this.#tokens(item, hub);
         if (event === "chain") this.#chain(parsed.data as ChainSignature, hub);
       });
     }
@@ -188,7 +189,7 @@ export class Connection {
     });
   }
 
-  #tokens({ assignment, position, mac, ...part }: TokensMessage, hub: ScriptedHub): void {
+  #tokens({ assignment, position, mac, ...part }: TokensItem, hub: ScriptedHub): void {
     const fault = (what: string) => void hub.faults.push(`${assignment} at ${position}: ${what}`);
     const start = sha256(preimages.tokensStart(assignment));
     const stream = hub.streams.get(assignment) ?? { tokens: [], logProbabilities: [], hashes: new Map([[0, start]]) };
@@ -258,7 +259,7 @@ export class Connection {
   result = (assignment: string) => this.results.find((item) => item.assignment === assignment);
 }
 
-export const contents: Record<string, string> = {
+const contents: Record<string, string> = {
   ".html": "text/html",
   ".js": "text/javascript",
   ".mjs": "text/javascript",
@@ -266,7 +267,7 @@ export const contents: Record<string, string> = {
   ".wasm": "application/wasm",
   ".svg": "image/svg+xml",
 };
-export const csp =
+const csp =
   "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; report-uri /csp";
 
 export class ScriptedHub {

@@ -23,7 +23,14 @@ export interface TestHub {
 }
 
 export async function startTestHub(
-  options: { referenceServes?: boolean; port?: number; dataDir?: string; clock?: Clock; rateLimits?: RateLimits } = {},
+  options: {
+    referenceServes?: boolean;
+    port?: number;
+    dataDir?: string;
+    clock?: Clock;
+    rateLimits?: RateLimits;
+    toolsOnLoopback?: boolean;
+  } = {},
 ): Promise<TestHub> {
   await ensureClient();
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "tabgrid-e2e-")));
@@ -38,6 +45,7 @@ export async function startTestHub(
     referenceServes: options.referenceServes ?? true,
     ...(options.clock && { clock: options.clock }),
     rateLimits: options.rateLimits,
+    toolsOnLoopback: options.toolsOnLoopback ?? false,
     fatal: (error) => faults.push(error),
   });
   const close = async () => {

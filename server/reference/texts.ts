@@ -74,7 +74,7 @@ export class Texts {
         facts.caches.map(({ name }) => [name, results[presentOf(name)] as ort.Tensor] as const),
       );
       cached += ask.tokens.length;
-      const fault = job.accept(lastRows(results["logits"], ask.wanted, facts.vocabulary));
+      const fault = job.accept(lastRows(results.logits, ask.wanted, facts.vocabulary));
       if (fault !== null) throw new Error(fault);
     }
     this.#cached.push({ model, tokens: job.text.slice(0, cached), tensors });
