@@ -2,12 +2,14 @@ import { randomInt } from "node:crypto";
 import { z } from "zod";
 import { goldenSchema } from "../models/manifest.ts";
 import type { ModelKey } from "../shared/ids.ts";
-import { MIB } from "../shared/limits.ts";
+import { limits, MIB } from "../shared/limits.ts";
 import { seededRng } from "../shared/random.ts";
 import type { Tensor } from "../shared/tensor.ts";
 import type { Clock } from "../shared/time.ts";
+import { compareResults } from "../shared/tolerance.ts";
 import type { CoreModel } from "./core/events.ts";
-import { freshProbes, PROBES_LAST_MS, type ProbeSet, type ProbesRenewed } from "./core/probes.ts";
+import { freshInputs } from "./core/known-answers.ts";
+import { PROBES_LAST_MS, type ProbeSet, type ProbesRenewed } from "./core/probes.ts";
 import type { HubState } from "./core/state.ts";
 import type { Answer } from "./reference/desk.ts";
 import { fromText, toText } from "./registry/files.ts";
@@ -31,6 +33,11 @@ const EVERY_MS = 30_000;
 const KEPT_BYTES = 4 * MIB;
 
 const keptSchema = z.object({ madeAt: z.number(), vectors: goldenSchema.shape.vectors });
+/** So that no one recorded answer fits two of a set; a model that always says the same has none. */
+const isToldApart = (model: CoreModel, outputs: readonly Tensor[], others: ProbeSet["vectors"]): boolean =>
+  others.every((one) => compareResults(model.comparator, outputs, one.outputs).agreement === "FAIL");
+const TRIES_MOST = 8;
+
 const settingOf = (model: ModelKey): string => `probes:${model}`;
 
 export class ProbeKeeper {
@@ -89,11 +96,17 @@ export class ProbeKeeper {
   async #make(model: CoreModel): Promise<ProbeSet | null> {
     const { store, clock, ask, warn } = this.#parts;
     const vectors: ProbeSet["vectors"] = [];
-    for (const inputs of freshProbes(model, seededRng(randomInt(2 ** 32 - 1)))) {
+    const rng = seededRng(randomInt(2 ** 32 - 1));
+    for (let tries = 0; vectors.length < limits.probeVectors; tries++) {
+      const inputs = freshInputs(model, rng);
+      if (!inputs) return null;
       const answer = await ask(model.key, inputs);
-      if (answer.ok) vectors.push({ inputs, outputs: answer.value.outputs });
-      else warn("a probe could not be answered; tried again later", { model: model.key, reason: answer.error });
-      if (!answer.ok) return null;
+      if (!answer.ok) {
+        warn("a probe could not be answered; tried again later", { model: model.key, reason: answer.error });
+        return null;
+      }
+      const { outputs } = answer.value;
+      if (tries >= TRIES_MOST || isToldApart(model, outputs, vectors)) vectors.push({ inputs, outputs });
     }
     const madeAt = clock.now();
     const kept = vectors.map(({ inputs, outputs }) => ({ inputs: inputs.map(toText), outputs: outputs.map(toText) }));

@@ -100,6 +100,14 @@ describe("freshInputs", () => {
     }
   });
 
+  it("is neither of two vectors that differ in their middle alone", () => {
+    const [one, two] = [vector(0, 0, 1, 2, 3, 0, 0, 0, 0, 0), vector(0, 0, 4, 2, 6, 0, 0, 0, 0, 0)];
+    const model = modelWith(one, two);
+    const rng = seededRng(7);
+    const known = model.golden.map(({ inputs }) => numbers(inputs).join());
+    for (let i = 0; i < 50; i++) expect(known).not.toContain(numbers(freshInputs(model, rng)).join());
+  });
+
   it("makes something of one vector, of one number, and of none", () => {
     const rng = seededRng(6);
     expect(numbers(freshInputs(modelWith(vector(1, 2, 3)), rng)).sort()).toEqual([1, 2, 3]);

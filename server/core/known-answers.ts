@@ -130,18 +130,27 @@ export function freshInputs(model: CoreModel, rng: Rng): Tensor[] | null {
 const sameShapes = (a: readonly Tensor[], b: readonly Tensor[]): boolean =>
   a.length === b.length && a.every((tensor, index) => tensor.shape.join() === b[index]?.shape.join());
 
-/** Joins the head of one tensor to the tail of another; of itself, it is turned round. */
+/**
+ * Joins the head of one tensor to the tail of another, between the first and the last element in which they differ, so that
+ * it is neither of them: their answers are known to all. Of itself, it is turned round.
+ */
 function spliced(head: Tensor, tail: Tensor, rng: Rng): Tensor {
   const size = dtypes[head.dtype];
-  const at = (1 + nextInt(rng, head.data.byteLength / size - 1)) * size;
+  const length = head.data.byteLength / size;
   const data = new Uint8Array(head.data.byteLength);
+  const drawn = rng.next();
   if (head === tail) {
+    const at = (1 + Math.floor(drawn * (length - 1))) * size;
     data.set(head.data.subarray(at), 0);
     data.set(head.data.subarray(0, at), head.data.byteLength - at);
-  } else {
-    data.set(head.data.subarray(0, at), 0);
-    data.set(tail.data.subarray(at), at);
+    return { ...head, data };
   }
+  const differs = (byte: number, index: number): boolean => byte !== tail.data[index];
+  const first = Math.floor(head.data.findIndex(differs) / size);
+  const last = Math.floor(head.data.findLastIndex(differs) / size);
+  const at = (first + 1 + Math.floor(drawn * (last - first))) * size;
+  data.set(head.data.subarray(0, at), 0);
+  data.set(tail.data.subarray(at), at);
   return { ...head, data };
 }
 

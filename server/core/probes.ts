@@ -1,12 +1,9 @@
 import { failure, type TabgridError } from "../../shared/errors.ts";
 import type { ModelKey } from "../../shared/ids.ts";
-import { limits } from "../../shared/limits.ts";
-import type { Rng } from "../../shared/random.ts";
 import { matchSpecs, type Tensor } from "../../shared/tensor.ts";
 import type { Millis } from "../../shared/time.ts";
 import { compareResults } from "../../shared/tolerance.ts";
 import type { CoreModel } from "./events.ts";
-import { freshInputs } from "./known-answers.ts";
 import type { Step } from "./state.ts";
 
 /**
@@ -25,12 +22,6 @@ export interface ProbesRenewed {
   kind: "probes.renewed";
   at: Millis;
   set: ProbeSet;
-}
-
-/** New inputs for the reference node to answer; none where the model has no golden vectors. */
-export function freshProbes(model: CoreModel, rng: Rng): Tensor[][] {
-  const made = Array.from({ length: limits.probeVectors }, () => freshInputs(model, rng));
-  return made.filter((inputs) => inputs !== null);
 }
 
 /** Who is admitted already is given an answer that it cannot have recorded, as ordinary work. */
