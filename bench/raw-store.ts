@@ -69,8 +69,8 @@ export class RawStore {
 
   #hold({ pay, checks, ...task }: HeldTask): void {
     const claims = JSON.stringify({
-      pay: pay.map(({ owner, vwu }) => [owner, `${vwu}`]),
-      checks: checks.map(({ owner, vwu }) => [owner, `${vwu}`]),
+      pay: pay.map(({ owner, worth }) => [owner, `${worth}`]),
+      checks: checks.map(({ owner, worth }) => [owner, `${worth}`]),
     });
     this.#insert("held_tasks", { ...task, unpaid: pay.length, parts: 0, claims });
     for (const { owner, amount } of pay) {

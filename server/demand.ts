@@ -44,7 +44,7 @@ export async function raisePay(
     if (raised.transfer) bonuses.push(raised.transfer);
     const lines = (raised.transfer?.legs ?? []).flatMap(({ account, amount }) => {
       const owner = heldPayOwner(account);
-      return owner ? [{ owner, amount, vwu: 0n }] : [];
+      return owner ? [{ owner, amount, worth: 0n }] : [];
     });
     held.push({ ...change, held: { ...change.held, pay: [...pay, ...lines] } });
   }

@@ -1,7 +1,7 @@
 import type { ModelKey } from "../shared/ids.ts";
 import { assert } from "../shared/result.ts";
 import { type CheckPolicy, commonsChecks } from "./core/check-policy.ts";
-import { commonsSettings, type DomainSettings, type DomainTimeline, settingsAt } from "./economy/domains.ts";
+import { commonsSettings, type DomainSettings, type DomainTimeline, entryAt } from "./economy/domains.ts";
 
 const WHOLE = 10_000;
 
@@ -39,7 +39,7 @@ export class DomainMap {
 
   /** Null where there is no such domain yet. */
   settings(domain: string): DomainSettings | null {
-    return settingsAt(this.#timelines.get(domain) ?? [], this.epoch);
+    return this.#now(domain)?.settings ?? null;
   }
 
   /** Of the model's domain. */
@@ -48,6 +48,15 @@ export class DomainMap {
     const settings = this.settings(domain);
     assert(settings, `${model} is published in ${domain}, which has no settings in epoch ${this.epoch}`);
     return settings;
+  }
+
+  /** The epoch from which these settings of the model's domain hold. */
+  sinceOf(model: ModelKey): number {
+    return this.#now(this.domainOf(model))?.from ?? 0;
+  }
+
+  #now(domain: string): DomainTimeline[number] | null {
+    return entryAt(this.#timelines.get(domain) ?? [], this.epoch);
   }
 
   /** All that have begun, `commons` first. */

@@ -49,11 +49,11 @@ export class Settling {
   }
 
   settle(fact: CheckDone): Settled<Transfer> & { held: HeldTask } {
-    const { revenue, tariff } = this.#domains.settingsOf(fact.model);
+    const { revenue } = this.#domains.settingsOf(fact.model);
     const settled = settle(fact, revenue, this.#pools.get(revenue.domain) ?? 0n, sha256);
     assert(settled.ok, `a published model's shares are valid, yet: ${settled.ok ? "" : settled.error.message}`);
     this.follow([settled.value.transfer]);
-    const held = heldTask(fact, settled.value, null, revenue, tariff);
+    const held = heldTask(fact, settled.value, null, revenue, this.#domains.sinceOf(fact.model));
     return { transfer: settled.value.transfer, lines: settled.value.pay, held };
   }
 

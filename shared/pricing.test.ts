@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { commonsTariff, executionsPriced, priceOf, serviceLevels, vwuOf } from "./pricing.ts";
+import { commonsTariff, executionsPriced, priceOf, serviceLevels } from "./pricing.ts";
 
 const work = fc.bigInt(1_000n, 10n ** 18n);
 const tariff = fc.record({ nanoPerGflop: fc.bigInt(1n, 10n ** 9n), difficultyPpm: fc.bigInt(1n, 10n ** 9n) });
@@ -37,12 +37,5 @@ describe("priceOf", () => {
         expect(priceOf(one + more, level, rate) >= price).toBe(true);
       }),
     );
-  });
-});
-
-describe("vwuOf", () => {
-  it("is work times difficulty", () => {
-    expect(vwuOf(1_000_000n, commonsTariff)).toBe(1_000_000n);
-    expect(vwuOf(1_000_000n, { nanoPerGflop: 20n, difficultyPpm: 1_500_000n })).toBe(1_500_000n);
   });
 });

@@ -34,6 +34,3 @@ export function priceOfWork(work: bigint, tariff: Tariff, preemptible = false): 
   const micro = ceilDiv(scaled, FLOP_PER_GFLOP * 1_000_000n * NANO_PER_MICRO * (preemptible ? 2n : 1n));
   return (micro > 1n ? micro : 1n) * NANO_PER_MICRO;
 }
-
-/** Verified work units, in FLOP × difficulty. */
-export const vwuOf = (work: bigint, tariff: Tariff): bigint => (work * tariff.difficultyPpm) / 1_000_000n;

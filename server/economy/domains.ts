@@ -100,9 +100,11 @@ export function checkDomain(
 /** Settings by the epoch from which they hold, ascending. */
 export type DomainTimeline = readonly { from: number; settings: DomainSettings }[];
 
-export function settingsAt(timeline: DomainTimeline, epoch: number): DomainSettings | null {
-  return timeline.findLast(({ from }) => from <= epoch)?.settings ?? null;
-}
+export const entryAt = (timeline: DomainTimeline, epoch: number): DomainTimeline[number] | null =>
+  timeline.findLast(({ from }) => from <= epoch) ?? null;
+
+export const settingsAt = (timeline: DomainTimeline, epoch: number): DomainSettings | null =>
+  entryAt(timeline, epoch)?.settings ?? null;
 
 /** `from` must lie after the epoch that is running; changes already planned for it or later are replaced. */
 export function changeDomain(

@@ -14,7 +14,7 @@ const none = new Map<AccountId, bigint>();
 const claims: ModelClaims = {
   domain: "commons",
   royalty: ownRoyalty("ann", 2_000),
-  vwu: 1n,
+  revenue: 1n,
   work: one("miner:own_a"),
   availability: one("miner:own_b"),
   checks: one("miner:own_c"),
@@ -45,7 +45,7 @@ describe("divideModel", () => {
   });
 
   it("mints nothing for the reference node's work and for unchecked tasks", () => {
-    const { parts, unclaimed } = divideModel(10_000n, shares, { ...claims, vwu: 3n }, ties);
+    const { parts, unclaimed } = divideModel(10_000n, shares, { ...claims, revenue: 3n }, ties);
     expect(parts.get(party("miner:own_a"))).toBe(1_035n);
     expect(parts.get(party("miner:own_c"))).toBe(690n);
     expect(unclaimed).toBe(2_070n + 1_380n);
@@ -84,7 +84,7 @@ describe("divideModel", () => {
         fc.tuple(fc.bigInt(0n, 1_000n), fc.bigInt(0n, 1_000n)),
         (amount, split, bounds, given, x, backed, [staked, atRisk]) => {
           const royalty = { ...ownRoyalty("ann", x), ...backed };
-          const all = { domain: "d", royalty, vwu: 10n ** 15n, ...given, cover: { staked, atRisk } };
+          const all = { domain: "d", royalty, revenue: 10n ** 15n, ...given, cover: { staked, atRisk } };
           const { parts, unclaimed } = divideModel(amount, { ...bounds, ...split }, all, ties);
           expect(sum(parts.values()) + unclaimed).toBe(amount);
           expect([...parts.values()].every((part) => part > 0n) && unclaimed >= 0n).toBe(true);

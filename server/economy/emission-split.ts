@@ -25,12 +25,12 @@ const NOBODY = "nobody" as AccountId;
 export interface ModelClaims {
   domain: string;
   royalty: Royalty;
-  /** VWU of the tasks that matured in the epoch. */
-  vwu: bigint;
+  /** Revenue of the tasks that matured in the epoch, nano-USDC. */
+  revenue: Nano;
   /** Of it what each miner was paid for; the rest, the reference node's, earns nothing. */
-  work: ReadonlyMap<AccountId, bigint>;
+  work: ReadonlyMap<AccountId, Nano>;
   /** Of it what each validator checked; the rest was not checked, and its part has no claimant. */
-  checks: ReadonlyMap<AccountId, bigint>;
+  checks: ReadonlyMap<AccountId, Nano>;
   /** Attested availability, ms. */
   availability: ReadonlyMap<AccountId, bigint>;
   /** Stake × time in the domain. */
@@ -54,8 +54,8 @@ export interface Division {
 
 /**
  * Splits a model's part of an epoch's emission, or of its emission pool (z), by largest remainder at every level. Work and
- * checks are weighed against all VWU that matured, which follows the price: so no one gains another's part by asking for
- * cheaper, smaller or more often checked tasks.
+ * checks are weighed by what was paid for them, against all that was: so no one gains another's part by asking for cheaper,
+ * smaller or more often checked tasks (docs/decisions/claims-by-price.md).
  */
 export function divideModel(
   amount: Nano,
@@ -95,9 +95,9 @@ export function divideModel(
   });
   const availability = BigInt(shares.availability);
   const mined = cut(rest("miners"), { work: WHOLE - availability, availability });
-  giveAll(mined("work"), claims.work, claims.vwu);
+  giveAll(mined("work"), claims.work, claims.revenue);
   giveAll(mined("availability"), claims.availability);
-  giveAll(rest("validators"), claims.checks, claims.vwu);
+  giveAll(rest("validators"), claims.checks, claims.revenue);
   const earned = coveredPart(rest("stakers"), claims.cover);
   giveAll(earned, claims.stakes);
   unclaimed += rest("stakers") - earned;

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { epochTies, sum } from "./apportion.ts";
-import { type DomainDemand, domainEmissions, emissionLevel, defaultEmissionRule as rule } from "./emission.ts";
+import { emissionLevel, emissionsOf, type PeriodDemand, defaultEmissionRule as rule } from "./emission.ts";
 import { PRICE_ONE } from "./market.ts";
 
 const UNIT = 1_000_000_000n;
@@ -67,8 +67,8 @@ describe("emissionLevel", () => {
   });
 });
 
-const demand = (domain: string, revenue: bigint, change: Partial<DomainDemand> = {}): DomainDemand => ({
-  domain,
+const demand = (period: string, revenue: bigint, change: Partial<PeriodDemand> = {}): PeriodDemand => ({
+  period,
   revenue,
   foundation: revenue / 100n,
   processor: (revenue * 3n) / 100n,
@@ -78,13 +78,13 @@ const demand = (domain: string, revenue: bigint, change: Partial<DomainDemand> =
   ...change,
 });
 
-describe("domainEmissions", () => {
+describe("emissionsOf", () => {
   const prices = { twap: price, close: price };
   const limits = { level: FLOOR, ceiling: CEILING, kappaPpm: rule.kappaPpm };
 
   it("an open domain mints no more than 3.8 % of its revenue; the level is the listed one's", () => {
     const [open, listed] = [demand("open", 100n * UNIT), demand("listed", 100n * UNIT, { listed: true })];
-    const emissions = domainEmissions(limits, [open, listed], prices, ties);
+    const emissions = emissionsOf(limits, [open, listed], prices, ties);
     // κ × 100 and 0.95 × 4 USDC at 0.05 USDC a DN.
     expect(emissions.get("open")).toMatchObject({ share: 800n * UNIT, guard: 76n * UNIT, minted: 76n * UNIT });
     expect(emissions.get("listed")).toMatchObject({ share: FLOOR, guard: null, minted: FLOOR });
@@ -92,8 +92,7 @@ describe("domainEmissions", () => {
 
   it("κ bounds an open domain too", () => {
     const one = [demand("open", 100n * UNIT)];
-    const minted = (kappaPpm: bigint) =>
-      domainEmissions({ ...limits, kappaPpm }, one, prices, ties).get("open")?.minted;
+    const minted = (kappaPpm: bigint) => emissionsOf({ ...limits, kappaPpm }, one, prices, ties).get("open")?.minted;
     expect(minted(38_000n)).toBe(76n * UNIT);
     expect(minted(10_000n)).toBe(20n * UNIT);
     expect(minted(0n)).toBe(0n);
@@ -102,7 +101,7 @@ describe("domainEmissions", () => {
   it("open domains share what the ceiling leaves where that is less", () => {
     const both = [demand("a", 100n * UNIT), demand("b", 300n * UNIT), demand("listed", UNIT, { listed: true })];
     const minted = (ceiling: bigint) =>
-      [...domainEmissions({ ...limits, ceiling }, both, prices, ties).values()].map((one) => one.minted);
+      [...emissionsOf({ ...limits, ceiling }, both, prices, ties).values()].map((one) => one.minted);
     expect(minted(FLOOR + 304n * UNIT)).toEqual([76n * UNIT, 228n * UNIT, FLOOR]);
     expect(minted(FLOOR + 100n * UNIT)).toEqual([25n * UNIT, 75n * UNIT, FLOOR]);
     expect(minted(FLOOR - 1n)).toEqual([0n, 0n, FLOOR]);
@@ -110,23 +109,22 @@ describe("domainEmissions", () => {
 
   it("the guard takes the higher of TWAP and closing price", () => {
     const one = [demand("open", 100n * UNIT)];
-    const guard = (twap: bigint, close: bigint) =>
-      domainEmissions(limits, one, { twap, close }, ties).get("open")?.guard;
+    const guard = (twap: bigint, close: bigint) => emissionsOf(limits, one, { twap, close }, ties).get("open")?.guard;
     expect(guard(price, price * 2n)).toBe(38n * UNIT);
     expect(guard(price * 2n, price)).toBe(38n * UNIT);
   });
 
   it("offset takes z / TWAP off what is minted, not below zero", () => {
     const offset = (z: bigint) =>
-      domainEmissions(limits, [demand("a", 100n * UNIT, { emission: z, offset: true })], prices, ties).get("a")?.minted;
+      emissionsOf(limits, [demand("a", 100n * UNIT, { emission: z, offset: true })], prices, ties).get("a")?.minted;
     expect(offset(0n)).toBe(76n * UNIT);
     expect(offset(UNIT)).toBe(56n * UNIT);
     expect(offset(50n * UNIT)).toBe(0n);
   });
 
   it("mints nothing without matured paid work", () => {
-    expect(domainEmissions(limits, [demand("idle", 0n, { listed: true })], prices, ties).size).toBe(0);
-    expect(domainEmissions(limits, [], prices, ties).size).toBe(0);
+    expect(emissionsOf(limits, [demand("idle", 0n, { listed: true })], prices, ties).size).toBe(0);
+    expect(emissionsOf(limits, [], prices, ties).size).toBe(0);
   });
 
   it("listed shares sum to the level exactly; nothing exceeds share, guard or ceiling; more revenue is never less", () => {
@@ -146,7 +144,7 @@ describe("domainEmissions", () => {
         const demands = list.map(({ name, revenue, listed, offset, z }) =>
           demand(name, revenue, { listed, offset, emission: z }),
         );
-        const of = (of: DomainDemand[]) => domainEmissions({ ...limits, level }, of, { twap, close }, ties);
+        const of = (of: PeriodDemand[]) => emissionsOf({ ...limits, level }, of, { twap, close }, ties);
         const emissions = [...of(demands).values()];
         const listed = emissions.filter(({ guard }) => guard === null);
         expect(sum(listed.map(({ share }) => share))).toBe(listed.length > 0 ? level : 0n);
@@ -154,11 +152,11 @@ describe("domainEmissions", () => {
         for (const { share, guard, minted } of emissions) {
           expect(minted >= 0n && minted <= share && (guard === null || minted <= guard)).toBe(true);
         }
-        const [first, ...rest] = demands as [DomainDemand];
+        const [first, ...rest] = demands as [PeriodDemand];
         const change = { listed: first.listed, offset: first.offset, emission: first.emission };
-        const richer = of([demand(first.domain, first.revenue * 2n, change), ...rest]);
-        const minted = of(demands).get(first.domain)?.minted ?? 0n;
-        expect((richer.get(first.domain)?.minted ?? 0n) >= minted).toBe(true);
+        const richer = of([demand(first.period, first.revenue * 2n, change), ...rest]);
+        const minted = of(demands).get(first.period)?.minted ?? 0n;
+        expect((richer.get(first.period)?.minted ?? 0n) >= minted).toBe(true);
       }),
     );
   });

@@ -8,7 +8,8 @@ import { PRICE_ONE, type Price, toDn, WINDOW_MS } from "./market.ts";
  * How much DN an epoch may mint (../shared/money.md, "Emission of an epoch"). The level follows the matured revenue of listed
  * domains within bounds, and they share it. An open domain mints beside it what follows from its own revenue of this epoch
  * alone, and less than its self-dealers must lose: no domain gains by what is traded in an open one
- * (docs/decisions/emission-of-open-domains.md).
+ * (docs/decisions/emission-of-open-domains.md). What was settled under different settings of a domain counts as if it were of
+ * different domains.
  */
 export interface EmissionRule {
   /** κ: DN minted per DN that revenue would buy. */
@@ -58,9 +59,9 @@ export function emissionLevel({ rule, supply, epochMs, revenue, twap, previous }
   return least(greatest(target, ceilDiv(previous * STEP_DOWN, PPB)), (previous * STEP_UP) / PPB);
 }
 
-/** What matured of one domain in the epoch, nano-USDC. */
-export interface DomainDemand {
-  domain: string;
+/** What matured in the epoch of tasks that were settled under one setting of a domain, nano-USDC. */
+export interface PeriodDemand {
+  period: string;
   /** Gross price of the tasks. */
   revenue: Nano;
   foundation: Nano;
@@ -74,10 +75,10 @@ export interface DomainDemand {
   offset: boolean;
 }
 
-export interface DomainEmission {
+export interface Emission {
   /** Of the level; of an open domain κ × its own revenue. */
   share: Nano;
-  /** Null for a listed domain. */
+  /** Null where the domain was listed. */
   guard: Nano | null;
   offset: Nano;
   /** Upper bound of what is minted: parts that nobody can claim are not. */
@@ -92,24 +93,24 @@ export interface EmissionLimits {
   kappaPpm: bigint;
 }
 
-/** Domains without matured revenue are left out: nothing is minted for them. `close` is the pool's price at the closing. */
-export function domainEmissions(
+/** By period. Those without matured revenue are left out: nothing is minted for them. `close` is the pool's price at the closing. */
+export function emissionsOf(
   { level, ceiling, kappaPpm }: EmissionLimits,
-  demands: readonly DomainDemand[],
+  demands: readonly PeriodDemand[],
   prices: { twap: Price; close: Price },
   tieBreak: (id: string) => string,
-): Map<string, DomainEmission> {
+): Map<string, Emission> {
   const paid = demands.filter(({ revenue }) => revenue > 0n);
-  const listed = new Map(paid.filter((one) => one.listed).map(({ domain, revenue }) => [domain, revenue]));
+  const listed = new Map(paid.filter((one) => one.listed).map(({ period, revenue }) => [period, revenue]));
   const shares = apportion(level, listed, tieBreak) ?? new Map<string, Nano>();
   const highest = greatest(prices.twap, prices.close);
   const open = new Map(
     paid
       .filter((one) => !one.listed)
-      .map(({ domain, revenue, foundation, processor }) => {
+      .map(({ period, revenue, foundation, processor }) => {
         const share = toDn((revenue * kappaPpm) / 1_000_000n, highest);
         const guard = toDn(((foundation + processor) * GUARD_PERCENT) / 100n, highest);
-        return [domain, { share, guard, allowed: least(share, guard) }];
+        return [period, { share, guard, allowed: least(share, guard) }];
       }),
   );
   const wanted = sum([...open.values()].map(({ allowed }) => allowed));
@@ -117,12 +118,12 @@ export function domainEmissions(
   // Rounded down and not by largest remainder: more of one domain must never be a unit more for another.
   const cut = (allowed: Nano): Nano => (wanted > left ? (allowed * left) / wanted : allowed);
   return new Map(
-    paid.map(({ domain, emission, offset: isOffset }) => {
-      const own = open.get(domain);
-      const share = own?.share ?? shares.get(domain) ?? 0n;
+    paid.map(({ period, emission, offset: isOffset }) => {
+      const own = open.get(period);
+      const share = own?.share ?? shares.get(period) ?? 0n;
       const offset = isOffset ? ceilDiv(emission * PRICE_ONE, prices.twap) : 0n;
       const allowed = own ? cut(own.allowed) : share;
-      return [domain, { share, guard: own?.guard ?? null, offset, minted: greatest(allowed - offset, 0n) }];
+      return [period, { share, guard: own?.guard ?? null, offset, minted: greatest(allowed - offset, 0n) }];
     }),
   );
 }

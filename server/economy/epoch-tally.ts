@@ -3,71 +3,87 @@ import type { Nano } from "../../shared/money.ts";
 import { accounts } from "./accounts.ts";
 import type { HeldTask } from "./held-task.ts";
 
-/** What matured in an epoch. Grows with parties and models, not with tasks. */
+/**
+ * What matured in an epoch. Grows with parties, models and settings, not with tasks. What was settled under one setting of a
+ * domain is kept apart from what was settled under the next, so that neither has a claim to what the other paid.
+ */
 export interface EpochTally {
-  domains: Map<string, DomainTally>;
-  models: Map<ModelKey, ModelTally>;
+  /** By `periodKey`. */
+  periods: Map<string, PeriodTally>;
+}
+
+/** The time in which one setting of a domain holds. */
+export interface Period {
+  domain: string;
+  /** The epoch from which it holds. */
+  since: number;
 }
 
 /** nano-USDC. */
-export interface DomainTally {
+export interface PeriodTally extends Period {
   revenue: Nano;
   foundation: Nano;
   processor: Nano;
   emission: Nano;
   /** Matured after 72 h, like royalties; the others with the whole task. */
   burn: Nano;
+  models: Map<ModelKey, ModelTally>;
 }
 
+/** nano-USDC; `work` and `checks` are of `revenue`. */
 export interface ModelTally {
-  domain: string;
   revenue: Nano;
   royalties: Nano;
-  vwu: bigint;
-  work: Map<AccountId, bigint>;
-  checks: Map<AccountId, bigint>;
+  work: Map<AccountId, Nano>;
+  checks: Map<AccountId, Nano>;
 }
 
-export const emptyTally = (): EpochTally => ({ domains: new Map(), models: new Map() });
+export const periodKey = ({ domain, since }: Period): string => `${domain}@${since}`;
+export const emptyTally = (): EpochTally => ({ periods: new Map() });
 
 /** The parts that mature after 72 h, whatever becomes of the miners' pay. */
 export function countParts(tally: EpochTally, task: HeldTask): void {
-  domainOf(tally, task).burn += task.burn;
-  modelOf(tally, task).royalties += task.creator;
+  if (task.revenue === 0n) return;
+  const period = periodOf(tally, task);
+  period.burn += task.burn;
+  modelOf(period, task.model).royalties += task.creator;
 }
 
 /** The whole task: what emission follows. */
 export function countTask(tally: EpochTally, task: HeldTask): void {
-  const domain = domainOf(tally, task);
-  domain.revenue += task.revenue;
-  domain.foundation += task.foundation;
-  domain.processor += task.processor;
-  domain.emission += task.emission;
-  const model = modelOf(tally, task);
+  if (task.revenue === 0n) return;
+  const period = periodOf(tally, task);
+  period.revenue += task.revenue;
+  period.foundation += task.foundation;
+  period.processor += task.processor;
+  period.emission += task.emission;
+  const model = modelOf(period, task.model);
   model.revenue += task.revenue;
-  model.vwu += task.vwu;
-  const add = (to: Map<AccountId, bigint>, parts: HeldTask["checks"]) => {
-    for (const { owner, vwu } of parts) {
+  const add = (to: Map<AccountId, Nano>, parts: HeldTask["checks"]) => {
+    for (const { owner, worth } of parts) {
       const party = accounts.miner(owner);
-      if (vwu > 0n) to.set(party, (to.get(party) ?? 0n) + vwu);
+      if (worth > 0n) to.set(party, (to.get(party) ?? 0n) + worth);
     }
   };
   add(model.work, task.pay);
   add(model.checks, task.checks);
 }
 
-function domainOf({ domains }: EpochTally, { domain }: HeldTask): DomainTally {
-  const known = domains.get(domain);
+export function periodOf({ periods }: EpochTally, period: Period): PeriodTally {
+  const key = periodKey(period);
+  const known = periods.get(key);
   if (known) return known;
-  const fresh = { revenue: 0n, foundation: 0n, processor: 0n, emission: 0n, burn: 0n };
-  domains.set(domain, fresh);
+  const { domain, since } = period;
+  const amounts = { revenue: 0n, foundation: 0n, processor: 0n, emission: 0n, burn: 0n };
+  const fresh = { domain, since, ...amounts, models: new Map() };
+  periods.set(key, fresh);
   return fresh;
 }
 
-function modelOf({ models }: EpochTally, { model, domain }: HeldTask): ModelTally {
+export function modelOf({ models }: PeriodTally, model: ModelKey): ModelTally {
   const known = models.get(model);
   if (known) return known;
-  const fresh = { domain, revenue: 0n, royalties: 0n, vwu: 0n, work: new Map(), checks: new Map() };
+  const fresh = { revenue: 0n, royalties: 0n, work: new Map(), checks: new Map() };
   models.set(model, fresh);
   return fresh;
 }

@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import type { AccountId, ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
 import { accounts } from "./accounts.ts";
 import { defaultEmissionRule } from "./emission.ts";
-import { approve, close, type EpochInput, type EpochState, firstMemory, planEpoch, preview } from "./epoch.ts";
+import { approve, close, type EpochState, preview } from "./epoch.ts";
+import { type EpochInput, firstMemory, planEpoch } from "./epoch-plan.ts";
 import { countParts, countTask, emptyTally } from "./epoch-tally.ts";
 import type { HeldTask } from "./held-task.ts";
 import { legsOf, type Sha256, type Transfer } from "./ledger.ts";
@@ -32,6 +33,7 @@ const heldOf = ({ domain, model, owner, price }: Work, n: number): HeldTask => (
   task: `t_${n}` as TaskId,
   at: n,
   domain,
+  since: 0,
   model: `${domain}-${model}@1` as ModelKey,
   revenue: price,
   foundation: price / 100n,
@@ -39,9 +41,8 @@ const heldOf = ({ domain, model, owner, price }: Work, n: number): HeldTask => (
   creator: price / 5n,
   emission: price / 50n,
   burn: price / 100n,
-  vwu: price,
-  pay: [{ owner: `own_${owner}` as OwnerId, amount: price / 2n, vwu: price }],
-  checks: n % 2 === 0 ? [{ owner: "own_check" as OwnerId, vwu: price }] : [],
+  pay: [{ owner: `own_${owner}` as OwnerId, amount: price / 2n, worth: price }],
+  checks: n % 2 === 0 ? [{ owner: "own_check" as OwnerId, worth: price }] : [],
 });
 
 /** Books in which the tasks' revenue lies where a settlement puts it. */
@@ -88,9 +89,9 @@ function inputOf(tasks: readonly HeldTask[], change: Partial<EpochInput> = {}): 
     at: WINDOW_MS,
     epochMs: WEEK,
     tally,
-    domains: new Map([
-      ["open", { ...domain, listed: false }],
-      ["listed", { ...domain, listed: true, offset: true }],
+    periods: new Map([
+      ["open@0", { ...domain, listed: false }],
+      ["listed@0", { ...domain, listed: true, offset: true }],
     ]),
     royalties: new Map(tasks.map(({ model }) => [model, ownRoyalty("ann", 2_000)])),
     market: seedMarket(50_000n * UNIT, 1_000_000n * UNIT, 0),

@@ -2,10 +2,9 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { AccountId, CustomerId, ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
-import { executionsPriced, serviceLevels } from "../../shared/pricing.ts";
+import { serviceLevels } from "../../shared/pricing.ts";
 import { accounts } from "./accounts.ts";
 import { sum } from "./apportion.ts";
-import { commonsSettings } from "./domains.ts";
 import { countParts, countTask, emptyTally } from "./epoch-tally.ts";
 import { heldTask } from "./held-task.ts";
 import { legsOf, type Sha256 } from "./ledger.ts";
@@ -52,30 +51,29 @@ const fact = (level: VerifiedTask["level"], executions: VerifiedTask["executions
 function held(of: VerifiedTask, pool = 0n) {
   const settlement = settle(of, commonsRevenue, pool, sha256);
   if (!settlement.ok) throw new Error(settlement.error.message);
-  return { task: heldTask(of, settlement.value, null, commonsRevenue, commonsSettings.tariff), settlement };
+  return { task: heldTask(of, settlement.value, null, commonsRevenue, 0), settlement };
 }
 
 describe("heldTask", () => {
-  it("reads the parts of the price, and gives VWU as pay goes", () => {
+  it("reads the parts of the price, and gives the price to those who were paid for it", () => {
     const { task } = held(fact("verified", [execution("ann", "primary"), execution("bob", "check")]));
     expect(task).toMatchObject({ revenue: 10_000n, foundation: 100n, processor: 300n, creator: 2_000n, burn: 100n });
-    expect(task.vwu).toBe(6_000n);
     expect(task.pay).toEqual([
-      { owner: "own_ann", amount: 3_350n, vwu: 3_000n },
-      { owner: "own_bob", amount: 3_350n, vwu: 3_000n },
+      { owner: "own_ann", amount: 3_350n, worth: 5_000n },
+      { owner: "own_bob", amount: 3_350n, worth: 5_000n },
     ]);
-    expect(task.checks).toEqual([{ owner: "own_bob", vwu: 6_000n }]);
+    expect(task.checks).toEqual([{ owner: "own_bob", worth: 10_000n }]);
   });
 
   it("the reference node's part of work and checks is nobody's", () => {
     const { task } = held(fact("verified", [execution("ann", "primary"), execution("reference", "check")]));
-    expect([sum(task.pay.map(({ vwu }) => vwu)), task.checks.length]).toEqual([3_000n, 0]);
+    expect([sum(task.pay.map(({ worth }) => worth)), task.checks.length]).toEqual([5_000n, 0]);
   });
 
-  it("a check that the pool pays has pay but no VWU of its own", () => {
+  it("a check that the pool pays has pay and is worth nothing of the price", () => {
     const { task } = held(fact("fast", [execution("ann", "primary"), execution("bob", "check")]), 1_000_000n);
-    expect(task.pay.map(({ vwu }) => vwu)).toEqual([3_000n, 0n]);
-    expect(task.checks).toEqual([{ owner: "own_bob", vwu: 3_000n }]);
+    expect(task.pay.map(({ worth }) => worth)).toEqual([10_000n, 0n]);
+    expect(task.checks).toEqual([{ owner: "own_bob", worth: 10_000n }]);
   });
 
   it("a check that disagreed or was not signed is no claim", () => {
@@ -95,14 +93,14 @@ describe("heldTask", () => {
       ]),
     );
     const bonus = { id: "bonus:t_1", kind: "bonus" as const, at: 5, task: of.task, legs };
-    const task = heldTask(of, settlement.value, bonus, commonsRevenue, commonsSettings.tariff);
+    const task = heldTask(of, settlement.value, bonus, commonsRevenue, 0);
     expect(task.pay).toEqual([
-      { owner: "own_ann", amount: 6_700n, vwu: 3_000n },
-      { owner: "own_ann", amount: 500n, vwu: 0n },
+      { owner: "own_ann", amount: 6_700n, worth: 10_000n },
+      { owner: "own_ann", amount: 500n, worth: 0n },
     ]);
   });
 
-  it("whatever was executed: pay is what was posted as held, VWU never exceeds what the price is made of", () => {
+  it("whatever was executed: pay is what was posted as held, no claims exceed the price", () => {
     const executions = fc.array(
       fc
         .record({
@@ -127,9 +125,8 @@ describe("heldTask", () => {
             ({ account }) => account.endsWith(":held") && account.startsWith("miner"),
           );
           expect(sum(task.pay.map(({ amount }) => amount))).toBe(sum(posted.map(({ amount }) => amount)));
-          expect(task.vwu).toBe(3_000n * BigInt(executionsPriced(level)));
-          expect(sum(task.pay.map(({ vwu }) => vwu)) <= task.vwu).toBe(true);
-          expect(sum(task.checks.map(({ vwu }) => vwu)) <= task.vwu).toBe(true);
+          expect(sum(task.pay.map(({ worth }) => worth)) <= task.revenue).toBe(true);
+          expect(sum(task.checks.map(({ worth }) => worth)) <= task.revenue).toBe(true);
         },
       ),
     );
@@ -144,8 +141,10 @@ describe("the tally of an epoch", () => {
       countParts(tally, task);
       countTask(tally, task);
     }
-    expect([tally.domains.size, tally.models.size, tally.models.get(task.model)?.work.size]).toEqual([1, 1, 2]);
-    expect(tally.domains.get("commons")).toMatchObject({ revenue: 10n ** 8n, burn: 10n ** 6n });
-    expect(tally.models.get(task.model)).toMatchObject({ vwu: 6n * 10n ** 7n, royalties: 2n * 10n ** 7n });
+    const commons = tally.periods.get("commons@0");
+    const of = commons?.models.get(task.model);
+    expect([tally.periods.size, commons?.models.size, of?.work.size]).toEqual([1, 1, 2]);
+    expect(commons).toMatchObject({ revenue: 10n ** 8n, burn: 10n ** 6n });
+    expect(of).toMatchObject({ revenue: 10n ** 8n, royalties: 2n * 10n ** 7n });
   });
 });

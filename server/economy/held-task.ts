@@ -1,19 +1,20 @@
 import type { AccountId, ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
 import { ceilDiv, type Nano } from "../../shared/money.ts";
-import { type Tariff, vwuOf } from "../../shared/pricing.ts";
 import { assert } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
 import { accounts, heldPayOwner } from "./accounts.ts";
 import type { Transfer } from "./ledger.ts";
 import type { PoolPayment, PoolWork } from "./pool-work.ts";
 import { type DomainRevenue, revenueTable, type Settlement } from "./revenue.ts";
-import { pricedWork, type VerifiedTask } from "./verified-task.ts";
+import type { VerifiedTask } from "./verified-task.ts";
 
 /** What the economy keeps of a settled task until it has matured. */
 export interface HeldTask {
   task: TaskId;
   at: Millis;
   domain: string;
+  /** The epoch from which the settings hold that it was settled under. */
+  since: number;
   model: ModelKey;
   /** Gross price. */
   revenue: Nano;
@@ -26,12 +27,10 @@ export interface HeldTask {
   emission: Nano;
   /** The fixed part and d. */
   burn: Nano;
-  /** VWU × the executions that were priced: it follows the price, and pay follows it. */
-  vwu: bigint;
-  /** What each miner was paid, and for how much of `vwu`. */
-  pay: readonly { owner: OwnerId; amount: Nano; vwu: bigint }[];
-  /** How much of `vwu` each miner checked, in equal parts. */
-  checks: readonly { owner: OwnerId; vwu: bigint }[];
+  /** What each miner was paid, and for how much of `revenue`. */
+  pay: readonly { owner: OwnerId; amount: Nano; worth: Nano }[];
+  /** How much of `revenue` each miner checked, in equal parts. */
+  checks: readonly { owner: OwnerId; worth: Nano }[];
 }
 
 /**
@@ -43,29 +42,28 @@ export function heldTask(
   settlement: Settlement,
   bonus: Transfer | null,
   revenue: DomainRevenue,
-  tariff: Tariff,
+  since: number,
 ): HeldTask {
   const table = revenueTable(revenue, fact.royaltyBasisPoints);
   assert(table.ok, `${fact.task} was settled by a table that is refused`);
   const { domain } = revenue;
   const gained = new Map(settlement.transfer.legs.map(({ account, amount }) => [account, amount]));
   const gainOf = (account: AccountId): Nano => gained.get(account) ?? 0n;
-  const vwu = vwuOf(pricedWork(fact), tariff);
 
   const minersPart = ceilDiv(fact.price * BigInt(table.value.miners), 10_000n);
   let unearned = minersPart;
   const pay: HeldTask["pay"][number][] = [];
   for (const { owner, amount } of settlement.pay) {
     if (amount === 0n) continue;
-    // What the verification pool paid on top of the price comes last and has no VWU.
+    // What the verification pool paid on top of the price comes last and is worth nothing of it.
     const isPriced = amount <= unearned;
     if (isPriced) unearned -= amount;
-    pay.push({ owner, amount, vwu: isPriced ? (vwu * amount) / minersPart : 0n });
+    pay.push({ owner, amount, worth: isPriced ? (fact.price * amount) / minersPart : 0n });
   }
 
   for (const { account, amount } of bonus?.legs ?? []) {
     const owner = heldPayOwner(account);
-    if (owner) pay.push({ owner, amount, vwu: 0n });
+    if (owner) pay.push({ owner, amount, worth: 0n });
   }
 
   const checks = fact.executions.filter(({ role }) => role === "check" || role === "third");
@@ -73,6 +71,7 @@ export function heldTask(
     task: fact.task,
     at: fact.at,
     domain,
+    since,
     model: fact.model,
     revenue: fact.price,
     foundation: gainOf(accounts.foundation),
@@ -80,22 +79,21 @@ export function heldTask(
     creator: gainOf(accounts.creator(fact.creator)),
     emission: gainOf(accounts.emission(domain)),
     burn: gainOf(accounts.burn(domain)),
-    vwu,
     pay,
     checks: checks.flatMap(({ by, accepted, signed }) =>
-      by !== "reference" && accepted && signed ? [{ owner: by, vwu: vwu / BigInt(checks.length) }] : [],
+      by !== "reference" && accepted && signed ? [{ owner: by, worth: fact.price / BigInt(checks.length) }] : [],
     ),
   };
 }
 
 const noParts = {
+  since: 0,
   revenue: 0n,
   foundation: 0n,
   processor: 0n,
   creator: 0n,
   emission: 0n,
   burn: 0n,
-  vwu: 0n,
   checks: [],
 };
 
@@ -106,7 +104,7 @@ export function heldPoolWork(
   model: ModelKey,
   domain: string,
 ): HeldTask | null {
-  const paid = pay.flatMap(({ owner, amount }) => (amount > 0n ? [{ owner, amount, vwu: 0n }] : []));
+  const paid = pay.flatMap(({ owner, amount }) => (amount > 0n ? [{ owner, amount, worth: 0n }] : []));
   if (paid.length === 0) return null;
   return { ...noParts, task: `${why}:${task}` as TaskId, at, domain, model, pay: paid };
 }
@@ -118,5 +116,5 @@ export const heldInterest = (of: string, owner: OwnerId, amount: Nano, at: Milli
   at,
   domain,
   model: "" as ModelKey,
-  pay: [{ owner, amount, vwu: 0n }],
+  pay: [{ owner, amount, worth: 0n }],
 });

@@ -16,6 +16,7 @@ const task = (n: number, at: number, owners: OwnerId[] = [ann]): HeldTask => ({
   task: `t_${n}` as TaskId,
   at,
   domain: "commons",
+  since: 0,
   model,
   revenue: 1_000n,
   foundation: 10n,
@@ -23,9 +24,8 @@ const task = (n: number, at: number, owners: OwnerId[] = [ann]): HeldTask => ({
   creator: 200n,
   emission: 0n,
   burn: 10n,
-  vwu: 12n,
-  pay: owners.map((owner) => ({ owner, amount: 670n / BigInt(owners.length), vwu: 12n / BigInt(owners.length) })),
-  checks: [{ owner: bob, vwu: 12n }],
+  pay: owners.map((owner) => ({ owner, amount: 670n / BigInt(owners.length), worth: 1_000n / BigInt(owners.length) })),
+  checks: [{ owner: bob, worth: 1_000n }],
 });
 
 let maturation: Maturation;
@@ -38,10 +38,10 @@ describe("what matures when", () => {
     maturation.settled(task(1, 0));
     const tally = emptyTally();
     expect(maturation.mature(HOLD_MS - 1, nothing, tally)).toEqual([]);
-    expect(tally.domains.size).toBe(0);
+    expect(tally.periods.size).toBe(0);
     expect(maturation.mature(HOLD_MS, nothing, tally)).toEqual([]);
-    expect(tally.domains.get("commons")).toMatchObject({ burn: 10n, revenue: 0n });
-    expect(tally.models.get(model)?.royalties).toBe(200n);
+    expect(tally.periods.get("commons@0")).toMatchObject({ burn: 10n, revenue: 0n });
+    expect(tally.periods.get("commons@0")?.models.get(model)?.royalties).toBe(200n);
     const [transfer] = maturation.mature(CLEAN_MS, nothing, tally);
     if (!transfer) throw new Error("nothing matured");
     assertBalanced(transfer);
@@ -49,11 +49,16 @@ describe("what matures when", () => {
       { account: "miner:own_ann", amount: 670n },
       { account: "miner:own_ann:held", amount: -670n },
     ]);
-    expect(tally.domains.get("commons")).toMatchObject({ revenue: 1_000n, foundation: 10n, processor: 30n });
-    expect(tally.models.get(model)).toMatchObject({ vwu: 12n });
-    expect(tally.models.get(model)?.checks.get("miner:own_bob" as AccountId)).toBe(12n);
+    expect(tally.periods.get("commons@0")).toMatchObject({ revenue: 1_000n, foundation: 10n, processor: 30n });
+    expect(tally.periods.get("commons@0")?.models.get(model)).toMatchObject({ revenue: 1_000n });
+    expect(
+      tally.periods
+        .get("commons@0")
+        ?.models.get(model)
+        ?.checks.get("miner:own_bob" as AccountId),
+    ).toBe(1_000n);
     expect(maturation.mature(10 * CLEAN_MS, nothing, tally)).toEqual([]);
-    expect(tally.domains.get("commons")?.revenue).toBe(1_000n);
+    expect(tally.periods.get("commons@0")?.revenue).toBe(1_000n);
   });
 
   it("or after 50 further accepted tasks, but never before 72 h", () => {
@@ -80,10 +85,10 @@ describe("what matures when", () => {
     maturation.freeze(bob);
     const tally = emptyTally();
     expect(maturation.mature(CLEAN_MS, nothing, tally)).toHaveLength(1);
-    expect(tally.domains.get("commons")?.revenue).toBe(0n);
+    expect(tally.periods.get("commons@0")?.revenue).toBe(0n);
     maturation.thaw(bob);
     expect(maturation.mature(CLEAN_MS + 1, nothing, tally)).toHaveLength(1);
-    expect(tally.domains.get("commons")?.revenue).toBe(1_000n);
+    expect(tally.periods.get("commons@0")?.revenue).toBe(1_000n);
   });
 
   it("bonded pay stays", () => {
@@ -99,7 +104,7 @@ describe("what matures when", () => {
     maturation.forfeited(ann, 268n, ties);
     const tally = emptyTally();
     expect(maturation.mature(CLEAN_MS, nothing, tally)[0]?.legs[0]?.amount).toBe(1_072n);
-    expect(tally.domains.get("commons")?.revenue).toBe(2_000n);
+    expect(tally.periods.get("commons@0")?.revenue).toBe(2_000n);
   });
 });
 
@@ -133,9 +138,9 @@ it("whatever happens, all that was settled and not overturned matures exactly on
       let revenue = 0n;
       let paid = 0n;
       const mature = () => {
-        const before = tally.domains.get("commons")?.revenue ?? 0n;
+        const before = tally.periods.get("commons@0")?.revenue ?? 0n;
         for (const { legs } of books.mature(now, nothing, tally)) paid += legs[0]?.amount ?? 0n;
-        revenue += (tally.domains.get("commons")?.revenue ?? 0n) - before;
+        revenue += (tally.periods.get("commons@0")?.revenue ?? 0n) - before;
       };
       events.forEach(({ kind, who, waitMs, of }, n) => {
         now += waitMs;

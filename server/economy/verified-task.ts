@@ -1,6 +1,6 @@
 import type { AssignmentId, CustomerId, MinerId, ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
-import { executionsPriced, type ServiceLevel } from "../../shared/pricing.ts";
+import type { ServiceLevel } from "../../shared/pricing.ts";
 import type { Millis } from "../../shared/time.ts";
 
 /**
@@ -37,10 +37,6 @@ export interface VerifiedTask {
     checkWork: bigint;
   };
 }
-
-/** FLOP of all executions that the price pays. */
-export const pricedWork = ({ work, level, text }: Pick<VerifiedTask, "work" | "level" | "text">): bigint =>
-  work + (text?.checkWork ?? work) * BigInt(executionsPriced(level) - 1);
 
 export interface VerifiedExecution {
   by: OwnerId | "reference";

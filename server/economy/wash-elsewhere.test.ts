@@ -6,8 +6,8 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { defaultEmissionRule } from "./emission.ts";
-import { type EpochInput, type EpochMemory, firstMemory, planEpoch } from "./epoch.ts";
-import { emptyTally } from "./epoch-tally.ts";
+import { type EpochInput, type EpochMemory, firstMemory, planEpoch } from "./epoch-plan.ts";
+import { emptyTally, periodOf } from "./epoch-tally.ts";
 import type { Sha256 } from "./ledger.ts";
 import { priceOf, seedMarket, toUsdc, WINDOW_MS } from "./market.ts";
 
@@ -38,16 +38,17 @@ function mintedBy(weeks: readonly Week[], terms: Terms): Map<string, bigint>[] {
       if (revenue === 0n) continue;
       const processor = (revenue * BigInt(terms.processor[name])) / 10_000n;
       const emission = name === "other" ? (revenue * BigInt(terms.z)) / 10_000n : 0n;
-      tally.domains.set(name, { revenue, foundation: revenue / 100n, processor, emission, burn: 0n });
+      const amounts = { revenue, foundation: revenue / 100n, processor, emission };
+      Object.assign(periodOf(tally, { domain: name, since: 0 }), amounts);
     }
     const input: EpochInput = {
       epoch: n + 1,
       at: WINDOW_MS + n * WEEK,
       epochMs: WEEK,
       tally,
-      domains: new Map(
+      periods: new Map(
         names.map((name) => [
-          name,
+          `${name}@0`,
           { ...domain, listed: name.startsWith("listed"), offset: name === "other" && terms.offset },
         ]),
       ),

@@ -8,7 +8,7 @@ import { priceOf as taskPrice } from "../../shared/pricing.ts";
 import { accounts } from "./accounts.ts";
 import { commonsSettings } from "./domains.ts";
 import { defaultEmissionRule } from "./emission.ts";
-import { planEpoch } from "./epoch.ts";
+import { planEpoch } from "./epoch-plan.ts";
 import { emptyTally } from "./epoch-tally.ts";
 import { heldTask } from "./held-task.ts";
 import { grant, hold } from "./holds.ts";
@@ -83,7 +83,7 @@ function play() {
   books.post(settlement.value.transfer);
 
   const maturation = new Maturation();
-  maturation.settled(heldTask(fact, settlement.value, null, commonsSettings.revenue, commonsSettings.tariff));
+  maturation.settled(heldTask(fact, settlement.value, null, commonsSettings.revenue, 0));
   const tally = emptyTally();
   const at = WINDOW_MS + CLEAN_MS;
   for (const transfer of maturation.mature(at, () => 0n, tally)) books.post(transfer);
@@ -93,9 +93,9 @@ function play() {
       at,
       epochMs: 7 * DAY,
       tally,
-      domains: new Map([
+      periods: new Map([
         [
-          "commons",
+          "commons@0",
           {
             shares: commonsSettings.emission,
             listed: false,

@@ -4,7 +4,14 @@ import { assert } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
 import { accounts } from "../economy/accounts.ts";
 import { type DomainSettings, settingsAt } from "../economy/domains.ts";
-import { type EpochDomain, type EpochInput, type EpochMemory, type EpochPlan, planEpoch } from "../economy/epoch.ts";
+import {
+  type EpochInput,
+  type EpochMemory,
+  type EpochPeriod,
+  type EpochPlan,
+  planEpoch,
+} from "../economy/epoch-plan.ts";
+import type { Period } from "../economy/epoch-tally.ts";
 import { noMarket } from "../economy/market.ts";
 import { ledgerVenue, royaltyOf } from "../economy/rounds.ts";
 import { ownRoyalty, type Royalty } from "../economy/royalty.ts";
@@ -34,7 +41,7 @@ export const openBooks = (store: Store): EpochBooks => ({
   balance: async (account) => (await store.account(account))?.balance ?? 0n,
 });
 
-/** The plan of a fenced epoch, by the rules that held in it and the books as they are now. */
+/** The plan of a fenced epoch, by the rules under which its tasks were settled and the books as they are now. */
 export async function planOf(fenced: FencedEpoch, books: EpochBooks): Promise<EpochPlan> {
   return planEpoch(await inputOf(fenced, books), sha256);
 }
@@ -42,14 +49,15 @@ export async function planOf(fenced: FencedEpoch, books: EpochBooks): Promise<Ep
 async function inputOf(fenced: FencedEpoch, books: EpochBooks): Promise<EpochInput> {
   const { epoch, at, tally, memory } = fenced;
   const parameters = await parametersNow(books, epoch);
-  const names = new Set([...tally.domains.keys(), ...[...tally.models.values()].map(({ domain }) => domain)]);
-  const domains = new Map<string, EpochDomain>();
-  for (const domain of names) domains.set(domain, await domainOf(domain, fenced, books));
+  const tallies = [...tally.periods.values()];
+  const periods = new Map<string, EpochPeriod>();
+  for (const [key, period] of tally.periods) periods.set(key, await periodOf(period, fenced, books));
   const royalties = new Map<ModelKey, Royalty>();
-  for (const model of tally.models.keys()) royalties.set(model, await royaltyIn(model, books));
+  for (const model of new Set(tallies.flatMap(({ models }) => [...models.keys()])))
+    royalties.set(model, await royaltyIn(model, books));
   const balances = new Map<AccountId, Nano>();
   for (const { creator } of royalties.values()) await note(accounts.creator(creator));
-  for (const domain of new Set([...names, ...memory.burn.keys()])) {
+  for (const domain of new Set([...tallies.map((one) => one.domain), ...memory.burn.keys()])) {
     await note(accounts.burn(domain));
     await note(accounts.emission(domain));
   }
@@ -61,7 +69,7 @@ async function inputOf(fenced: FencedEpoch, books: EpochBooks): Promise<EpochInp
     at,
     epochMs: Number(parameters["epoch.lengthMs"]),
     tally,
-    domains,
+    periods,
     royalties,
     market: (await books.one("market", "market"))?.body ?? noMarket,
     slippagePpm: parameters["buyback.slippagePpm"],
@@ -76,10 +84,10 @@ async function inputOf(fenced: FencedEpoch, books: EpochBooks): Promise<EpochInp
   };
 }
 
-async function domainOf(domain: string, fenced: FencedEpoch, books: EpochBooks): Promise<EpochDomain> {
+async function periodOf({ domain, since }: Period, fenced: FencedEpoch, books: EpochBooks): Promise<EpochPeriod> {
   const book = (await books.one("domain", domain))?.body;
-  const settings: DomainSettings | null = book ? settingsAt(book.timeline, fenced.epoch) : null;
-  assert(settings, `${domain} has revenue in epoch ${fenced.epoch} and no settings`);
+  const settings: DomainSettings | null = book ? settingsAt(book.timeline, since) : null;
+  assert(settings, `${domain} has revenue under settings of epoch ${since}, and had none`);
   return {
     shares: settings.emission,
     listed: settings.listed,

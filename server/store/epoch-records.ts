@@ -1,8 +1,9 @@
 import type { AccountId } from "../../shared/ids.ts";
 import type { Asset, Nano } from "../../shared/money.ts";
 import type { Millis } from "../../shared/time.ts";
-import type { DomainEmission } from "../economy/emission.ts";
-import { type EpochMemory, type EpochPlan, type EpochState, firstMemory } from "../economy/epoch.ts";
+import type { Emission } from "../economy/emission.ts";
+import type { EpochState } from "../economy/epoch.ts";
+import { type EpochMemory, type EpochPlan, firstMemory } from "../economy/epoch-plan.ts";
 import type { Transfer } from "../economy/ledger.ts";
 import type { Market } from "../economy/market.ts";
 import { canonicalJson } from "../economy/receipts.ts";
@@ -32,7 +33,7 @@ export interface PlanSummary {
   level: Nano | null;
   /** Matured revenue of the epoch, nano-USDC. */
   revenue: Nano;
-  domains: (DomainEmission & { domain: string })[];
+  domains: (Emission & { domain: string })[];
   /** After the buyback. */
   market: Pick<Market, "usdc" | "dn">;
 }

@@ -32,7 +32,7 @@ export type HeldChange =
 
 type Trx = Transaction<Tables>;
 type OwnerRow = Tables["held_owners"];
-/** Who has claims to the emission of a task, as `held_tasks.claims` holds it. */
+/** Who has claims to the emission of a task, nano-USDC of its price, as `held_tasks.claims` holds it. */
 export type Claims = { pay: [OwnerId, string][]; checks: [OwnerId, string][] };
 
 export class HeldChanges {
@@ -55,7 +55,13 @@ export class HeldChanges {
     for (const change of changes) {
       if (change.kind === "settled") this.#settled(change.held);
       else if (change.kind === "available") {
-        this.#tally.add("availability", change.ms, change.domain, change.model, accounts.miner(change.owner));
+        this.#tally.add(
+          "availability",
+          change.ms,
+          { domain: change.domain },
+          change.model,
+          accounts.miner(change.owner),
+        );
       } else {
         await this.#insert();
         await this.#change(change);
@@ -68,14 +74,23 @@ export class HeldChanges {
   }
 
   #settled(held: HeldTask): void {
-    const { task, model, pay, checks, ...amounts } = held;
+    const { task, model, pay, checks, since, ...amounts } = held;
     const claims: Claims = {
-      pay: pay.flatMap(({ owner, vwu }) => (vwu > 0n ? [[owner, vwu.toString()]] : [])),
-      checks: checks.flatMap(({ owner, vwu }) => (vwu > 0n ? [[owner, vwu.toString()]] : [])),
+      pay: pay.flatMap(({ owner, worth }) => (worth > 0n ? [[owner, worth.toString()]] : [])),
+      checks: checks.flatMap(({ owner, worth }) => (worth > 0n ? [[owner, worth.toString()]] : [])),
     };
     const at = BigInt(held.at);
     const unpaid = BigInt(pay.length);
-    this.#tasks.push({ task, model, ...amounts, at, unpaid, parts: 0n, claims: JSON.stringify(claims) });
+    this.#tasks.push({
+      task,
+      model,
+      ...amounts,
+      since: BigInt(since),
+      at,
+      unpaid,
+      parts: 0n,
+      claims: JSON.stringify(claims),
+    });
     for (const id of new Set(pay.map(({ owner }) => owner))) this.#owner(id).accepted += 1n;
     for (const { owner: id, amount } of pay) {
       const owner = this.#owner(id);

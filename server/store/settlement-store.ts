@@ -3,7 +3,7 @@ import type { AccountId, OwnerId, TaskId } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import { assert } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
-import type { EpochMemory, EpochPlan } from "../economy/epoch.ts";
+import type { EpochMemory, EpochPlan } from "../economy/epoch-plan.ts";
 import type { Transfer } from "../economy/ledger.ts";
 import type { Page, Paged } from "../gateway.ts";
 import type { Engine } from "./engine.ts";
@@ -183,7 +183,7 @@ export class SettlementStore {
         join transfers on transfers.hub = chains.hub
           and transfers.seq = (select max(last.seq) from transfers as last where last.hub = chains.hub)`.execute(trx);
     const tally = new TallyRows(from);
-    for (const { domain, party, time: staked } of stakes) tally.add("stake", staked, domain, "", party);
+    for (const { domain, party, time: staked } of stakes) tally.add("stake", staked, { domain }, "", party);
     await tally.write(engine, trx);
   }
 

@@ -5,7 +5,7 @@ import { ok } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
 import { accounts } from "../economy/accounts.ts";
 import { defaultEmissionRule } from "../economy/emission.ts";
-import { type EpochInput, firstMemory, planEpoch } from "../economy/epoch.ts";
+import { type EpochInput, firstMemory, planEpoch } from "../economy/epoch-plan.ts";
 import { type EpochTally, emptyTally } from "../economy/epoch-tally.ts";
 import type { HeldTask } from "../economy/held-task.ts";
 import { hex, legsOf, type Transfer } from "../economy/ledger.ts";
@@ -79,7 +79,7 @@ export function describeSettlement(makePlace: () => Promise<Place>): void {
         expect(planOf(stored)).toEqual(planOf(tally));
         expect(shown(stored)).toEqual(shown(tally));
       }
-      expect(tally.models.size).toBeGreaterThan(0);
+      expect(tally.periods.size).toBe(2);
       // What this life overturns and forfeits stays in the accounts: where it goes is for others to say.
       const faults = await store.integrityCheck();
       expect(faults.filter((fault) => !fault.includes("its lines sum to"))).toEqual([]);
@@ -109,7 +109,7 @@ export function describeSettlement(makePlace: () => Promise<Place>): void {
 
     it("counts in the next epoch what matures behind the fence, and in this one when the fence moves", async () => {
       const revenue = async (epoch: number) =>
-        (await store.settlement.tally(epoch)).tally.domains.get("commons")?.revenue ?? 0n;
+        (await store.settlement.tally(epoch)).tally.periods.get("commons@0")?.revenue ?? 0n;
       const fence = (at: Millis) =>
         store.parties.act({ key: null, inputHash: "", at }, async () => ok({ reply: null, epoch: fenced(1, at) }));
       const settled = (n: number, at: Millis) => {
@@ -145,6 +145,40 @@ export function describeSettlement(makePlace: () => Promise<Place>): void {
       for (const one of held) pure.settled(one);
       pure.mature(2 + CLEAN_MS, () => 0n, tally);
       expect(shown((await store.settlement.tally(1)).tally)).toEqual(shown(tally));
+    });
+
+    it("takes over what an older hub had counted by work, weighed by price", async () => {
+      const [ann, bob] = owners as [OwnerId, OwnerId];
+      const held = { ...task(1, ann, 1, bob), since: 1 };
+      await store.commit({ transfers: [fund([held])], held: [{ kind: "settled", held, by: held.task }] });
+      const counted = (kind: string, party: string, billions: number) =>
+        `insert into tallies values (1, 'commons', 'one@1', '${kind}', '${party}', ${billions}, 0)`;
+      await store.close();
+      for (const statement of [
+        "alter table held_tasks drop column since",
+        "alter table held_tasks add column vwu bigint not null default 500",
+        `update held_tasks set claims = '{"pay":[["own_ann","250"]],"checks":[["own_bob","500"]]}'`,
+        "drop table tallies",
+        `create table tallies (epoch bigint not null, domain text not null, model text not null, kind text not null,
+          party text not null, billions bigint not null, units bigint not null,
+          primary key (epoch, domain, model, kind, party))`,
+        "insert into tallies values (1, 'commons', '', 'revenue', '', 2, 0)",
+        counted("revenue", "", 2),
+        counted("vwu", "", 8),
+        counted("work", accounts.miner(ann), 4),
+        "delete from kysely_migration where name = '0009-periods'",
+      ])
+        await place.execute(statement);
+      store = await openStore(place.config("one"));
+      await store.migrate();
+      const before = (await store.settlement.tally(1)).tally.periods.get("commons@1");
+      expect(before?.revenue).toBe(2n * UNIT);
+      expect([...(before?.models.get("one@1" as ModelKey)?.work ?? [])]).toEqual([[accounts.miner(ann), UNIT]]);
+      await matureAll(2 + CLEAN_MS);
+      const after = (await store.settlement.tally(1)).tally.periods.get("commons@1")?.models.get("one@1" as ModelKey);
+      const half = held.revenue / 2n;
+      expect([...(after?.work ?? [])]).toEqual([[accounts.miner(ann), UNIT + half]]);
+      expect([...(after?.checks ?? [])]).toEqual([[accounts.miner(bob), held.revenue]]);
     });
 
     it("keeps what is frozen, and lets it go when the case ends", async () => {
@@ -197,7 +231,7 @@ class Life {
         now,
         draw(3) > 0 ? (owners[draw(3)] as OwnerId) : null,
       );
-      return { ...one, model: models[draw(2)] as ModelKey };
+      return { ...one, model: models[draw(2)] as ModelKey, since: 3 * draw(2) };
     });
     const changes: HeldChange[] = held.map((one) => ({ kind: "settled", held: one, by: one.task }));
     this.#open.push(...held);
@@ -213,11 +247,12 @@ class Life {
 
 function task(n: number, owner: OwnerId, at: Millis, checker: OwnerId | null = null): HeldTask {
   const price = 1_000n + (checker ? 7n : 0n);
-  const checks = checker ? [{ owner: checker, vwu: 3n * UNIT * UNIT }] : [];
+  const checks = checker ? [{ owner: checker, worth: price / 2n }] : [];
   return {
     task: `t_${n}` as TaskId,
     at,
     domain: "commons",
+    since: 0,
     model: models[0] as ModelKey,
     revenue: price,
     foundation: 10n,
@@ -225,11 +260,7 @@ function task(n: number, owner: OwnerId, at: Millis, checker: OwnerId | null = n
     creator: 200n,
     emission: 20n,
     burn: 10n,
-    vwu: 7n * UNIT * UNIT,
-    pay: [
-      { owner, amount: 500n, vwu: 5n * UNIT * UNIT },
-      ...(checker ? [{ owner: checker, amount: 3n, vwu: 0n }] : []),
-    ],
+    pay: [{ owner, amount: 500n, worth: price / 3n }, ...(checker ? [{ owner: checker, amount: 3n, worth: 0n }] : [])],
     checks,
   };
 }
@@ -252,22 +283,24 @@ const gainsOf = (transfers: readonly Transfer[]): Map<AccountId, bigint> => {
 };
 
 const shown = (tally: EpochTally): unknown => {
-  const plain = [...tally.models].map(([model, { work, checks, ...rest }]) => {
-    const sorted = (of: Map<AccountId, bigint>) => [...of].sort(([a], [b]) => (a < b ? -1 : 1));
-    return [model, { ...rest, work: sorted(work), checks: sorted(checks) }] as const;
+  const sorted = <V>(of: ReadonlyMap<string, V>) => [...of].sort(([a], [b]) => (a < b ? -1 : 1));
+  return sorted(tally.periods).map(([key, { models: inPeriod, ...amounts }]) => {
+    const plain = sorted(inPeriod).map(([model, { work, checks, ...rest }]) => {
+      return [model, { ...rest, work: sorted(work), checks: sorted(checks) }] as const;
+    });
+    return [key, amounts, plain];
   });
-  return [[...tally.domains], plain.sort(([a], [b]) => (a < b ? -1 : 1))];
 };
 
 const planOf = (tally: EpochTally): unknown => {
   const shares = { owner: 0, miners: 7_000, stakers: 1_500, validators: 1_500, availability: 0 };
-  const domain = { shares, listed: false, offset: false, stakes: new Map(), targetStake: 0n, availability: new Map() };
+  const period = { shares, listed: false, offset: false, stakes: new Map(), targetStake: 0n, availability: new Map() };
   const input: EpochInput = {
     epoch: 1,
     at: 2 * WINDOW_MS,
     epochMs: WEEK,
     tally,
-    domains: new Map([["commons", domain]]),
+    periods: new Map([...tally.periods.keys()].map((key) => [key, period])),
     royalties: new Map(models.map((model) => [model, ownRoyalty("vic", 2_000)])),
     market: seedMarket(50_000n * UNIT, 1_000_000n * UNIT, 0),
     slippagePpm: 10_000n,

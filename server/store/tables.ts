@@ -103,6 +103,7 @@ export interface Tables {
     task: string;
     at: bigint;
     domain: string;
+    since: bigint;
     model: string;
     revenue: bigint;
     foundation: bigint;
@@ -110,7 +111,6 @@ export interface Tables {
     creator: bigint;
     emission: bigint;
     burn: bigint;
-    vwu: bigint;
     unpaid: bigint;
     parts: bigint;
     claims: string;
@@ -120,6 +120,7 @@ export interface Tables {
   tallies: {
     epoch: bigint;
     domain: string;
+    since: bigint;
     model: string;
     kind: string;
     party: string;

@@ -2,7 +2,15 @@ import { type Kysely, sql, type Transaction } from "kysely";
 import type { AccountId, ModelKey, OwnerId } from "../../shared/ids.ts";
 import { assert } from "../../shared/result.ts";
 import { accounts } from "../economy/accounts.ts";
-import { type DomainTally, type EpochTally, emptyTally, type ModelTally } from "../economy/epoch-tally.ts";
+import {
+  type EpochTally,
+  emptyTally,
+  type ModelTally,
+  modelOf,
+  type Period,
+  type PeriodTally,
+  periodOf,
+} from "../economy/epoch-tally.ts";
 import type { Engine } from "./engine.ts";
 import type { Claims } from "./held-changes.ts";
 import type { Tables } from "./tables.ts";
@@ -10,11 +18,12 @@ import type { Tables } from "./tables.ts";
 /** What matured in an epoch, as rows that are added to: they grow with parties and models, not with tasks. */
 const BILLION = 1_000_000_000n;
 /** PostgreSQL and SQLite alike; both parts only grow, and 10¹⁰ additions fit. */
-const addUp = `on conflict (epoch, domain, model, kind, party)
+const addUp = `on conflict (epoch, domain, since, model, kind, party)
   do update set billions = tallies.billions + excluded.billions, units = tallies.units + excluded.units`;
 
 type Trx = Transaction<Tables>;
-export type TallyKind = keyof DomainTally | Exclude<keyof ModelTally, "domain"> | "availability" | "stake";
+type PeriodKind = Exclude<keyof PeriodTally, keyof Period | "models">;
+export type TallyKind = PeriodKind | keyof ModelTally | "availability" | "stake";
 
 export class TallyRows {
   readonly #sums = new Map<string, Tables["tallies"]>();
@@ -24,31 +33,37 @@ export class TallyRows {
     this.#epoch = epoch;
   }
 
-  /** Of a domain where `model` is "", of a model where `party` is "". */
-  add(kind: TallyKind, amount: bigint, domain: string, model = "", party = ""): void {
+  /** Of a domain where `model` is "", of a model where `party` is ""; whatever its settings where `since` is left out. */
+  add(
+    kind: TallyKind,
+    amount: bigint,
+    { domain, since = 0n }: { domain: string; since?: bigint },
+    model = "",
+    party = "",
+  ): void {
     if (amount === 0n) return;
-    const key = JSON.stringify([domain, model, kind, party]);
+    const key = JSON.stringify([domain, Number(since), model, kind, party]);
     const known = this.#sums.get(key);
     const sum = (known ? known.billions * BILLION + known.units : 0n) + amount;
-    const place = { epoch: this.#epoch, domain, model, kind, party };
+    const place = { epoch: this.#epoch, domain, since, model, kind, party };
     this.#sums.set(key, { ...place, billions: sum / BILLION, units: sum % BILLION });
   }
 
   /** The parts that mature after 72 h, whatever becomes of the miners' pay: economy/epoch-tally.ts, `countParts`. */
-  countParts({ domain, model, burn, creator }: Tables["held_tasks"]): void {
-    this.add("burn", burn, domain);
-    this.add("royalties", creator, domain, model);
+  countParts({ domain, since, model, burn, creator }: Tables["held_tasks"]): void {
+    this.add("burn", burn, { domain, since });
+    this.add("royalties", creator, { domain, since }, model);
   }
 
   /** The whole task: `countTask`. */
   countTask(task: Tables["held_tasks"]): void {
-    const { domain, model } = task;
-    for (const kind of ["revenue", "foundation", "processor", "emission"] as const) this.add(kind, task[kind], domain);
-    this.add("revenue", task.revenue, domain, model);
-    this.add("vwu", task.vwu, domain, model);
+    const { domain, since, model } = task;
+    const period = { domain, since };
+    for (const kind of ["revenue", "foundation", "processor", "emission"] as const) this.add(kind, task[kind], period);
+    this.add("revenue", task.revenue, period, model);
     const claims = JSON.parse(task.claims) as Claims;
     const count = (kind: "work" | "checks", list: Claims["pay"]) => {
-      for (const [owner, vwu] of list) this.add(kind, BigInt(vwu), domain, model, accounts.miner(owner as OwnerId));
+      for (const [owner, worth] of list) this.add(kind, BigInt(worth), period, model, accounts.miner(owner as OwnerId));
     };
     count("work", claims.pay);
     count("checks", claims.checks);
@@ -60,8 +75,8 @@ export class TallyRows {
   }
 }
 
-const keyOf = ({ domain, model, kind, party }: Tables["tallies"]): string =>
-  JSON.stringify([domain, model, kind, party]);
+const keyOf = ({ domain, since, model, kind, party }: Tables["tallies"]): string =>
+  JSON.stringify([domain, Number(since), model, kind, party]);
 
 /** The open one, which no hub fences until the transaction ends. */
 export async function runningEpoch(engine: Engine, trx: Trx): Promise<bigint> {
@@ -102,8 +117,8 @@ export async function settleWhole(
 
 /** What was counted by mistake of time, in the epoch after a fence that moved, belongs to the one before. */
 export async function foldTally(trx: Trx, from: bigint, into: bigint): Promise<void> {
-  await sql`insert into tallies (epoch, domain, model, kind, party, billions, units)
-    select cast(${into} as bigint), domain, model, kind, party, billions, units from tallies where epoch = ${from}
+  await sql`insert into tallies (epoch, domain, since, model, kind, party, billions, units)
+    select cast(${into} as bigint), domain, since, model, kind, party, billions, units from tallies where epoch = ${from}
     ${sql.raw(addUp)}`.execute(trx);
   await sql`delete from tallies where epoch = ${from}`.execute(trx);
 }
@@ -118,11 +133,11 @@ export interface StoredTally {
 
 export async function readTally(db: Kysely<Tables>, epoch: number): Promise<StoredTally> {
   const { rows } = await sql<Tables["tallies"]>`
-    select * from tallies where epoch = ${BigInt(epoch)} order by domain, model, kind, party`.execute(db);
+    select * from tallies where epoch = ${BigInt(epoch)} order by domain, since, model, kind, party`.execute(db);
   const tally = emptyTally();
   const availability: StoredTally["availability"] = new Map();
   const stakes: StoredTally["stakes"] = new Map();
-  for (const { domain, model: key, kind, party, billions, units } of rows) {
+  for (const { domain, since, model: key, kind, party, billions, units } of rows) {
     const amount = billions * BILLION + units;
     const model = key as ModelKey;
     if (kind === "stake") {
@@ -134,27 +149,14 @@ export async function readTally(db: Kysely<Tables>, epoch: number): Promise<Stor
       entry(ofDomain, model, () => new Map<AccountId, bigint>()).set(party as AccountId, amount);
       continue;
     }
-    const of = entry(tally.domains, domain, () => ({
-      revenue: 0n,
-      foundation: 0n,
-      processor: 0n,
-      emission: 0n,
-      burn: 0n,
-    }));
+    const period = periodOf(tally, { domain, since: Number(since) });
     if (key === "") {
-      of[kind as keyof DomainTally] = amount;
+      period[kind as PeriodKind] = amount;
       continue;
     }
-    const inModel = entry(tally.models, model, () => ({
-      domain,
-      revenue: 0n,
-      royalties: 0n,
-      vwu: 0n,
-      work: new Map<AccountId, bigint>(),
-      checks: new Map<AccountId, bigint>(),
-    }));
+    const inModel = modelOf(period, model);
     if (kind === "work" || kind === "checks") inModel[kind].set(party as AccountId, amount);
-    else inModel[kind as "revenue" | "royalties" | "vwu"] = amount;
+    else inModel[kind as "revenue" | "royalties"] = amount;
   }
   return { tally, availability, stakes };
 }

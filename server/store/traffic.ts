@@ -7,7 +7,6 @@ import {
   receiptOf,
 } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
-import { commonsTariff } from "../../shared/pricing.ts";
 import type { VerdictBasis } from "../core/events.ts";
 import { heldTask } from "../economy/held-task.ts";
 import { receiptBatch, receiptLeaf } from "../economy/receipts.ts";
@@ -50,7 +49,7 @@ export class Traffic {
       const settlement = settle(fact, commonsRevenue, pool, sha256);
       if (!settlement.ok) throw new Error(settlement.error.message);
       pool += settlement.value.poolGain;
-      const held = heldTask(fact, settlement.value, null, commonsRevenue, commonsTariff);
+      const held = heldTask(fact, settlement.value, null, commonsRevenue, 0);
       return { fact, transfer: settlement.value.transfer, held };
     });
     const leaves = settled.map(({ fact, transfer }) => ({

@@ -58,7 +58,7 @@ describe("the study", () => {
     const claims = {
       domain: "commons",
       royalty: ownRoyalty("ann", 2_000),
-      vwu: 1n,
+      revenue: 1n,
       work: new Map([["miner:own_a" as AccountId, 1n]]),
       checks: new Map([["staker" as AccountId, 1n]]),
       availability: new Map([["miner:own_a" as AccountId, 1n]]),

@@ -1,5 +1,5 @@
 import type { Nano } from "../../../shared/money.ts";
-import { defaultEmissionRule, domainEmissions, emissionLevel, ofSupply } from "../../economy/emission.ts";
+import { defaultEmissionRule, emissionLevel, emissionsOf, ofSupply } from "../../economy/emission.ts";
 import type { Price } from "../../economy/market.ts";
 
 /** How much DN a week mints, by the rules of docs/emissions-study.md. R3 is the production code. */
@@ -104,7 +104,7 @@ function bounded(listed: boolean): (week: Week) => number {
     if (previous === null || twap === null) return 0;
     const matured = revenue.at(-1) ?? 0n;
     const demand = {
-      domain: "network",
+      period: "network",
       revenue: matured,
       foundation: matured / 100n,
       processor: (matured * 3n) / 100n,
@@ -114,7 +114,7 @@ function bounded(listed: boolean): (week: Week) => number {
     };
     const ceiling = ofSupply(rule.ceilingPpm, nanoSupply, WEEK_MS);
     const limits = { level: previous, ceiling, kappaPpm: rule.kappaPpm };
-    const emissions = domainEmissions(limits, [demand], { twap, close }, (id) => id);
+    const emissions = emissionsOf(limits, [demand], { twap, close }, (id) => id);
     return Number(emissions.get("network")?.minted ?? 0n) / 1e9;
   };
 }

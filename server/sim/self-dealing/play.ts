@@ -4,9 +4,10 @@ import type { Nano } from "../../../shared/money.ts";
 import { executionsPriced, priceOf as priceOfTask } from "../../../shared/pricing.ts";
 import { accounts } from "../../economy/accounts.ts";
 import { greatest, least } from "../../economy/apportion.ts";
+import type { DomainSettings } from "../../economy/domains.ts";
 import { ofSupply } from "../../economy/emission.ts";
-import { type EpochDomain, type EpochMemory, firstMemory, planEpoch } from "../../economy/epoch.ts";
-import { type EpochTally, emptyTally } from "../../economy/epoch-tally.ts";
+import { type EpochMemory, type EpochPeriod, firstMemory, planEpoch } from "../../economy/epoch-plan.ts";
+import { type EpochTally, emptyTally, modelOf, periodOf } from "../../economy/epoch-tally.ts";
 import { heldTask } from "../../economy/held-task.ts";
 import { grant, hold } from "../../economy/holds.ts";
 import { legsOf, type Sha256 } from "../../economy/ledger.ts";
@@ -105,7 +106,7 @@ function play(of: Setting, markets: readonly Market[] | null) {
         at,
         epochMs,
         tally,
-        domains: domainsOf(of, epochMs),
+        periods: periodsOf(of, epochMs),
         royalties: royaltiesOf(of),
         market: given ?? market,
         slippagePpm: given ? 0n : 10_000n,
@@ -149,16 +150,16 @@ function settleAll(
   tally: EpochTally,
   total: { spent: Nano; lost: Nano; toOthers: Nano },
 ): void {
-  const { revenue, tariff } = of.settings;
   const maturation = new Maturation();
   const due = of.deals.filter((deal) => deal.epoch === epoch).flatMap((deal) => Array<Deal>(deal.repeat).fill(deal));
   for (const [n, deal] of due.entries()) {
     const fact = factOf(deal, `${epoch}_${n}`, n, of);
     books.post(hold({ task: fact.task, customer: fact.customer, amount: fact.price }, n));
+    const { revenue } = settingsOf(deal, of);
     const settled = settle(fact, revenue, books.balance(accounts.pool("dealt")), sha256);
     if (!settled.ok) throw new Error(settled.error.message);
     books.post(settled.value.transfer);
-    const held = heldTask(fact, settled.value, null, revenue, tariff);
+    const held = heldTask(fact, settled.value, null, revenue, sinceOf(deal));
     maturation.settled(held);
     for (const { owner, amount, reason } of settled.value.pay)
       if (owner !== dealer && reason.includes("paid by the verification pool")) total.toOthers += amount;
@@ -168,6 +169,9 @@ function settleAll(
   }
   for (const transfer of maturation.mature(CLEAN_MS + due.length, () => 0n, tally)) books.post(transfer);
 }
+
+const sinceOf = ({ before }: Deal): number => (before ? 0 : 1);
+const settingsOf = (deal: Deal, of: Setting): DomainSettings => (deal.before ? of.before : of.settings);
 
 function factOf(deal: Deal, id: string, at: number, of: Setting): VerifiedTask {
   const base = { miner: null, commitment: "", accepted: true, signed: true };
@@ -190,7 +194,7 @@ function factOf(deal: Deal, id: string, at: number, of: Setting): VerifiedTask {
     creator: deal.model === "shared" && !of.creatorIsDealer ? "honest" : "dealer",
     royaltyBasisPoints: of.royalties[deal.model],
     level: deal.level,
-    price: priceOfTask(work, deal.level, of.settings.tariff),
+    price: priceOfTask(work, deal.level, settingsOf(deal, of).tariff, deal.preemptible),
     work,
     basis: "checked",
     inputHash: "",
@@ -204,40 +208,40 @@ function addElsewhere(tally: EpochTally, domain: string, { revenue, dealerPercen
   const usdc = nano(revenue[epoch] ?? 0);
   if (usdc === 0n) return;
   const processor = (usdc * 3n) / 100n;
-  tally.domains.set(domain, { revenue: usdc, foundation: usdc / 100n, processor, emission: 0n, burn: 0n });
+  const period = periodOf(tally, { domain, since: 0 });
+  Object.assign(period, { revenue: usdc, foundation: usdc / 100n, processor });
   const work = parted(usdc, dealerPercent, miners);
-  const model = { domain, revenue: usdc, royalties: 0n, vwu: usdc, work, checks: work };
-  tally.models.set(`${domain}@1` as ModelKey, model);
+  Object.assign(modelOf(period, `${domain}@1` as ModelKey), { revenue: usdc, work, checks: work });
 }
 
-function domainsOf(of: Setting, epochMs: number): Map<string, EpochDomain> {
-  const { settings, stakeOfDealerPercent } = of;
+function periodsOf(of: Setting, epochMs: number): Map<string, EpochPeriod> {
+  const { stakeOfDealerPercent } = of;
   const available = new Map([
     [accounts.miner(dealer), BigInt(of.availableDealer)],
     [accounts.miner(honest), BigInt(of.availableHonest)],
   ]);
   const staked = nano(of.stakedDn) * BigInt(epochMs);
-  const base = { shares: settings.emission, targetStake: settings.targetStake };
-  const elsewhere = (isListed: boolean, { dealerPercent }: Elsewhere): EpochDomain => ({
-    ...base,
+  const elsewhere = (isListed: boolean, { dealerPercent }: Elsewhere): EpochPeriod => ({
+    shares: of.settings.emission,
+    targetStake: of.settings.targetStake,
     listed: isListed,
     offset: false,
     stakes: parted(staked, dealerPercent, parties),
     availability: new Map(),
   });
+  const dealt = ({ emission, targetStake, listed, offset }: DomainSettings): EpochPeriod => ({
+    shares: emission,
+    targetStake,
+    listed,
+    offset,
+    stakes: parted(staked, stakeOfDealerPercent, parties),
+    availability: new Map(models.map((model) => [model, available])),
+  });
   return new Map([
-    [
-      "dealt",
-      {
-        ...base,
-        listed: settings.listed,
-        offset: settings.offset,
-        stakes: parted(staked, stakeOfDealerPercent, parties),
-        availability: new Map(models.map((model) => [model, available])),
-      },
-    ],
-    ["listed", elsewhere(true, of.listedElsewhere)],
-    ["open", elsewhere(false, of.openElsewhere)],
+    ["dealt@0", dealt(of.before)],
+    ["dealt@1", dealt(of.settings)],
+    ["listed@0", elsewhere(true, of.listedElsewhere)],
+    ["open@0", elsewhere(false, of.openElsewhere)],
   ]);
 }
 

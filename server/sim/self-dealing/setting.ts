@@ -17,8 +17,12 @@ export interface Deal {
   model: "shared" | "other";
   level: ServiceLevel;
   gflop: number;
+  /** At half the price. */
+  preemptible: boolean;
   checker: "dealer" | "honest" | "reference" | "none";
   newcomer: boolean;
+  /** Settled before the domain's settings changed, though it matures with the others. */
+  before: boolean;
   repeat: number;
 }
 
@@ -30,7 +34,8 @@ export interface Elsewhere {
 }
 
 export interface Setting {
-  /** The domain that is dealt in. */
+  /** Of the domain that is dealt in, before they were changed and since. */
+  before: DomainSettings;
   settings: DomainSettings;
   royalties: { shared: number; other: number };
   creatorIsDealer: boolean;
@@ -65,7 +70,8 @@ export interface Setting {
 
 const EPOCHS_MOST = 4;
 const DEALS = 8;
-export const COORDINATES = 33 + 2 * (EPOCHS_MOST + 2) + 8 * DEALS;
+const SETTINGS = 12;
+export const COORDINATES = 24 + 2 * SETTINGS + 2 * (EPOCHS_MOST + 2) + 10 * DEALS;
 
 /** `listed`: the domain that is dealt in escapes the guard. Null where the bounds refuse the point. */
 export function settingAt(point: Point, listed = false): Setting | null {
@@ -79,31 +85,39 @@ export function settingAt(point: Point, listed = false): Setting | null {
   const isOne = (): boolean => whole(0, 1) === 1;
   const bound = ({ least, most }: { least: bigint; most: bigint }): number => whole(Number(least), Number(most));
 
-  let left = 10_000 - 100 - 100 - 3_000 - 730;
-  const take = (wanted: number): number => {
-    const taken = Math.min(wanted, left);
-    left -= taken;
-    return taken;
+  let royaltyMost = 5_700;
+  const drawSettings = (): DomainSettings => {
+    let left = 10_000 - 100 - 100 - 3_000 - 730;
+    const take = (wanted: number): number => {
+      const taken = Math.min(wanted, left);
+      left -= taken;
+      return taken;
+    };
+    const shares = {
+      processor: take(bound(domainBounds.processor)),
+      owner: take(whole(0, 1_000)),
+      emission: take(whole(0, 5_000)),
+      variableBurn: take(bound(domainBounds.variableBurn)),
+      pool: 730 + take(whole(0, 3_000)),
+    };
+    royaltyMost = Math.min(royaltyMost, left);
+    const miners = whole(0, 9_900);
+    // None of the three has more than 99 %.
+    const stakers = Math.max(100 - miners, Math.min(whole(0, 9_900), 10_000 - miners));
+    const emission = { owner: whole(0, 1_000), availability: whole(0, 2_000), miners, stakers };
+    return {
+      ...commonsSettings,
+      revenue: { ...commonsSettings.revenue, domain: "dealt", ...shares },
+      emission: { ...emission, validators: 10_000 - miners - stakers },
+      tariff: { nanoPerGflop: BigInt(size(1, 1_000)), difficultyPpm: BigInt(size(10_000, 100_000_000)) },
+      offset: isOne(),
+      listed,
+    };
   };
-  const shares = {
-    processor: take(bound(domainBounds.processor)),
-    owner: take(whole(0, 1_000)),
-    emission: take(whole(0, 5_000)),
-    variableBurn: take(bound(domainBounds.variableBurn)),
-    pool: 730 + take(whole(0, 3_000)),
-  };
-  const miners = whole(0, 9_900);
-  // None of the three has more than 99 %.
-  const stakers = Math.max(100 - miners, Math.min(whole(0, 9_900), 10_000 - miners));
-  const emission = { owner: whole(0, 1_000), availability: whole(0, 2_000), miners, stakers };
-  const settings: DomainSettings = {
-    ...commonsSettings,
-    revenue: { ...commonsSettings.revenue, domain: "dealt", ...shares },
-    emission: { ...emission, validators: 10_000 - miners - stakers },
-    offset: isOne(),
-    listed,
-  };
-  const royalties = { shared: Math.min(whole(0, 5_700), left), other: Math.min(whole(0, 5_700), left) };
+  const settings = drawSettings();
+  const changed = drawSettings();
+  const before = isOne() ? changed : settings;
+  const royalties = { shared: whole(0, royaltyMost), other: whole(0, royaltyMost) };
   const backers = whole(0, 100);
   const level = whole(0, 100);
   const epochs = whole(1, EPOCHS_MOST);
@@ -113,6 +127,7 @@ export function settingAt(point: Point, listed = false): Setting | null {
     return { revenue, dealerPercent: whole(0, 100) };
   };
   const setting: Setting = {
+    before,
     settings,
     royalties,
     creatorIsDealer: isOne(),
@@ -150,12 +165,14 @@ export function settingAt(point: Point, listed = false): Setting | null {
       model: pick(["shared", "other"]),
       level: pick(serviceLevels),
       gflop: size(1, 1_000_000_000_000),
+      preemptible: isOne(),
       checker: pick(["dealer", "honest", "reference", "none"]),
       newcomer: isOne(),
+      before: isOne(),
     });
   }
   assert(at === COORDINATES, `${at} choices of ${COORDINATES} coordinates`);
-  return checkDomain(settings, Object.values(royalties)).ok ? setting : null;
+  return [before, settings].every((one) => checkDomain(one, Object.values(royalties)).ok) ? setting : null;
 }
 
 export const corner = (rng: Rng): Point => Float64Array.from({ length: COORDINATES }, () => nextInt(rng, 2));

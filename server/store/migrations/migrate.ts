@@ -11,6 +11,7 @@ import { parties } from "./0005-parties.ts";
 import { webhooks } from "./0006-webhooks.ts";
 import { attestations } from "./0007-attestations.ts";
 import { agents } from "./0008-agents.ts";
+import { periods } from "./0009-periods.ts";
 
 /** Forward only: a migration that was published is never changed, and none is taken back. */
 const migrations: Record<string, (kind: EngineKind) => Migration> = {
@@ -22,6 +23,7 @@ const migrations: Record<string, (kind: EngineKind) => Migration> = {
   "0006-webhooks": () => webhooks,
   "0007-attestations": () => attestations,
   "0008-agents": () => agents,
+  "0009-periods": () => periods,
 };
 
 /** Safe when several hubs start at once: Kysely takes a lock, whoever comes second finds the work done. */
