@@ -14,7 +14,7 @@ import type { Tables } from "../store/tables.ts";
  *   every hold ends in exactly one of post, void, expire                          the same
  *   no balance below zero but the issuers'                                        `balances`
  *   issued − burned = Σ balances                                                  `supply`
- *   paid VWU ⇔ one accepting verdict; no task leaves `settled` but to `overturned` `tasks`
+ *   paid work ⇔ one accepting verdict; no task leaves `settled` but to `overturned` `tasks`
  *   slashed ≤ collateral + held pay, and only by an upheld case                   `cases`
  *   every epoch's parts sum to the whole                                          `epochs`, `revenue`
  *   what leaves the ledger: Σ of the epochs' deltas = payouts, cumulative amounts only grow   `payouts`
