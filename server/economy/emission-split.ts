@@ -42,7 +42,7 @@ export interface ModelClaims {
 export interface StakeCover {
   /** Average stake over the epoch, at most the domain's target stake, DN. */
   staked: Nano;
-  /** Matured revenue of the domain in the epoch at TWAP, DN. */
+  /** Matured revenue at TWAP, DN. */
   atRisk: Nano;
 }
 

@@ -152,7 +152,7 @@ function emissionTransfers(
     const weights = new Map(models.map(([model, one]) => [model, one.revenue]));
     const dn = apportion(emissions.get(key)?.minted ?? 0n, weights, tieBreak);
     const usdc = apportion(draw(accounts.emission(domain), emission), weights, tieBreak);
-    const atRisk = twapPrice === null ? null : toDn(earnedIn(domain, tally), twapPrice);
+    const atRisk = twapPrice === null ? null : toDn(period.revenue, twapPrice);
     for (const [model, one] of models) {
       const setting = settingOf(input, key);
       const claims = claimsOf(input, setting, domain, model, one, atRisk);
@@ -190,9 +190,6 @@ function royaltiesOf(periods: readonly [string, PeriodTally][]): [ModelKey, Nano
     due.set(model, (due.get(model) ?? 0n) + royalties);
   return [...due].filter(([, amount]) => amount > 0n).sort(inOrder);
 }
-
-const earnedIn = (domain: string, { periods }: EpochTally): Nano =>
-  sum([...periods.values()].map((one) => (one.domain === domain ? one.revenue : 0n)));
 
 /** As people look at it: a domain's settings together. The guard is null where all was listed. */
 function byDomain({ periods }: EpochTally, emissions: ReadonlyMap<string, Emission>): Map<string, Emission> {
@@ -244,7 +241,7 @@ function royaltyOf({ royalties }: EpochInput, model: ModelKey): Royalty {
   return known;
 }
 
-/** `atRisk`: matured revenue of the domain at TWAP; without a price nothing is minted and stake covers nothing. */
+/** `atRisk`: matured revenue of the period at TWAP, its own alone: another's would thin out what stakers earn here. Without a price nothing is minted and stake covers nothing. */
 function claimsOf(
   input: EpochInput,
   { stakes, targetStake, availability }: EpochPeriod,
