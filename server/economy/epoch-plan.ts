@@ -241,7 +241,10 @@ function royaltyOf({ royalties }: EpochInput, model: ModelKey): Royalty {
   return known;
 }
 
-/** `atRisk`: matured revenue of the period at TWAP, its own alone: another's would thin out what stakers earn here. Without a price nothing is minted and stake covers nothing. */
+/**
+ * `atRisk`: matured revenue of the period at TWAP, its own alone: another's would thin out what stakers earn here. Without a
+ * price nothing is minted and stake covers nothing.
+ */
 function claimsOf(
   input: EpochInput,
   { stakes, targetStake, availability }: EpochPeriod,

@@ -141,6 +141,29 @@ describe("planEpoch", () => {
     { domain: "listed" as const, model: 1, owner: 2, price: 300n * UNIT },
   ].map(heldOf);
 
+  it("shares nothing between tasks that were settled under different settings", () => {
+    const work = { domain: "open" as const, model: 1, price: 100n * UNIT };
+    const before = { ...heldOf({ ...work, owner: 1 }, 1), processor: 10n * UNIT, emission: 50n * UNIT };
+    const after = { ...heldOf({ ...work, owner: 2 }, 2), processor: 0n, emission: 0n, since: 3 };
+    const gainsIn = (tasks: HeldTask[], owner: number): bigint[] => {
+      const input = inputOf(tasks);
+      const open = input.periods.get("open@0");
+      const periods = new Map([...input.periods, ["open@3", open as NonNullable<typeof open>]]);
+      const plan = planEpoch({ ...input, periods }, sha256);
+      const emission = plan.transfers.filter(({ kind }) => kind === "emission").flatMap(({ legs }) => legs);
+      return [accounts.miner(`own_${owner}` as OwnerId), accounts.dn(accounts.miner(`own_${owner}` as OwnerId))].map(
+        (account) => emission.find((leg) => leg.account === account)?.amount ?? 0n,
+      );
+    };
+    const [usdc, dn] = gainsIn([before, after], 1) as [bigint, bigint];
+    expect(usdc > 10n * UNIT && dn > 0n).toBe(true);
+    const [nothing, little] = gainsIn([before, after], 2) as [bigint, bigint];
+    expect(nothing).toBe(0n);
+    // 1 % foundation against 11 % with y: the price of DN moves a little by what both burn.
+    expect(Number(dn) / Number(little)).toBeCloseTo(11, 5);
+    expect(gainsIn([before], 1)[0]).toBe(usdc);
+  });
+
   it("mints nothing before the pool has 28 days of prices, and still pays royalties and burns", () => {
     const plan = planEpoch(inputOf(some, { at: WINDOW_MS - 1 }), sha256);
     expect([plan.minted, plan.memory.level]).toEqual([0n, null]);
