@@ -1,5 +1,6 @@
 import { type Tensor, toNumbers } from "../../shared/tensor.ts";
 import { MoneyAuditor } from "./money-auditor.ts";
+import { RecheckAuditor } from "./recheck-auditor.ts";
 import type { Lease, Posting, Watcher } from "./watcher.ts";
 
 /**
@@ -53,7 +54,6 @@ const FAIL = 4e-4;
 /** Least held pay, in pays, from which a result may go unchecked: 1.6 / (0.67 (L + 1)) < 1. */
 const LEAST_STAKE = 1.38;
 const NEWCOMER = 20;
-const RECHECKED = 20;
 
 export class Auditor implements Watcher {
   readonly faults: string[] = [];
@@ -65,18 +65,17 @@ export class Auditor implements Watcher {
   #records = new Map<string, TrackRecord>();
   #suspended = new Set<string>();
   #refutals = new Map<string, number>();
+  /** Session and model whose last answers to the known vectors were wrong. */
+  #unfit = new Set<string>();
   #canaryFails = new Set<string>();
   #canaryValues = new Map<string, Set<number>>();
   #inQuarantine = new Set<string>();
   #signedUpTo = new Map<string, number>();
-  #toRecheck = new Set<string>();
-  /** Given since the owner's last fail, oldest first; and what was settled unchecked of it. */
-  #answered = new Map<string, Given[]>();
-  #unchecked = new Map<string, string[]>();
   #prices: bigint[] = [];
   #hedges = 0;
   #crashes = 0;
 
+  readonly #rechecks = new RecheckAuditor(this.tasks);
   readonly #money: MoneyAuditor;
 
   constructor(withoutReference: readonly string[] = []) {
@@ -147,8 +146,10 @@ export class Auditor implements Watcher {
     const blank = { outputs: null, seq: 0, session: "", live: true, refuted: false, suspicious: false, doubted: false };
     const given: Given = { ...to, ...blank };
     this.#given.set(to.assignment, given);
+    if (this.#unfit.has(`${to.session}|${to.model}`))
+      this.#fault(`${to.owner} failed a known answer and was given ${to.task}`);
     if (!task) return this.#canary(to);
-    this.#ranAgain(to.task, task);
+    this.#rechecks.ranAgain(to.task);
     if (this.#suspended.has(to.owner)) this.#fault(`${to.owner} is suspended and was given ${to.task}`);
     for (const other of task.given) {
       const counts = other.live || (other.outputs !== null && !task.referenceFailed);
@@ -161,6 +162,12 @@ export class Auditor implements Watcher {
     if (!isAnswered && task.given.some((other) => other.live)) this.#hedges++;
     if (!isAnswered && to.role === "validator") this.#fault(`${to.owner} only checks, yet ${to.task} had no answer`);
     task.given.push(given);
+  }
+
+  prepared(session: string, model: string, answers: { value: number; outputs: Tensor[] }[]): void {
+    const isRight = answers.every((one) => offBy(one) < FAIL);
+    if (isRight) this.#unfit.delete(`${session}|${model}`);
+    else this.#unfit.add(`${session}|${model}`);
   }
 
   #canary({ owner, task, value }: Lease): void {
@@ -192,7 +199,7 @@ export class Auditor implements Watcher {
     record.passesAtMost++;
     if (!this.tasks.has(given.task)) return;
     record.undecided.add(assignment);
-    this.#answered.set(owner, [...(this.#answered.get(owner) ?? []), given]);
+    this.#rechecks.delivered(given);
   }
 
   signed(session: string, seq: number): void {
@@ -202,13 +209,13 @@ export class Auditor implements Watcher {
   referenceRan(task: string): void {
     const watched = this.tasks.get(task);
     if (watched) watched.referenceRuns++;
-    this.#ranAgain(task, watched);
+    this.#rechecks.ranAgain(task);
   }
 
   referenceFailed(task: string): void {
     const watched = this.tasks.get(task);
     if (watched) watched.referenceFailed = true;
-    this.#ranAgain(task, watched);
+    this.#rechecks.ranAgain(task);
   }
 
   refuted(owner: string, assignment: string): void {
@@ -225,24 +232,7 @@ export class Auditor implements Watcher {
       record.fails++;
       if (key === `${owner}|${given.model}`) record.passesAtMost = record.undecided.size;
     }
-    const answered = this.#answered.get(owner) ?? [];
-    const unsettled = answered.filter((one) => this.#record(owner, one.model).undecided.has(one.assignment));
-    for (const one of unsettled.slice(-RECHECKED)) one.doubted = true;
-    const settled = this.#unchecked.get(owner) ?? [];
-    const tooOld = Math.max(0, settled.length + unsettled.length - RECHECKED);
-    for (const task of settled.slice(tooOld)) this.#expectRecheck(task);
-    this.#answered.delete(owner);
-    this.#unchecked.delete(owner);
-  }
-
-  #expectRecheck(task: string): void {
-    const watched = this.tasks.get(task);
-    if (watched && !watched.crashedSince && !watched.rechecked) this.#toRecheck.add(task);
-  }
-
-  #ranAgain(task: string, watched: Watched | undefined): void {
-    this.#toRecheck.delete(task);
-    if (watched?.basis) watched.rechecked = true;
+    this.#rechecks.refuted(owner, ({ assignment: id, model }) => this.#record(owner, model).undecided.has(id));
   }
 
   settled(task: string, basis: string, accepted: string[]): void {
@@ -297,10 +287,7 @@ export class Auditor implements Watcher {
     if (!this.#money.losses.has(run.owner) && held < LEAST_STAKE * pay) {
       this.#fault(`${run.owner} had nothing to lose, yet ${task} was not checked`);
     }
-    if (run.doubted) this.#expectRecheck(task);
-    else if (this.#answered.get(run.owner)?.includes(run)) {
-      this.#unchecked.set(run.owner, [...(this.#unchecked.get(run.owner) ?? []), task]);
-    }
+    this.#rechecks.settledUnchecked(task, run);
   }
 
   overturned(task: string, owner: string): void {
@@ -344,12 +331,10 @@ export class Auditor implements Watcher {
 
   crashed(): void {
     this.#crashes++;
-    this.#toRecheck.clear();
+    this.#rechecks.crashed();
     this.#prices = [];
     for (const watched of this.tasks.values()) watched.crashedSince = true;
     for (const given of this.#given.values()) given.live = false;
-    this.#answered.clear();
-    this.#unchecked.clear();
   }
 
   posted(posting: Posting): void {
@@ -371,7 +356,7 @@ export class Auditor implements Watcher {
         this.#fault(`${name}: postings without a verdict, or one without`);
       if (task.basis && task.replies === 0 && !task.crashedSince) this.#fault(`${name} was charged, but not answered`);
     }
-    for (const task of this.#toRecheck) this.#fault(`${task} was not rechecked after a fail of its owner`);
+    for (const task of this.#rechecks.due) this.#fault(`${task} was not rechecked after a fail of its owner`);
     const total = this.#money.total();
     if (total !== 0n) this.#fault(`all balances together are ${total}`);
     const hedgesAtMost = 1 + this.#crashes + this.tasks.size / 100;

@@ -5,6 +5,7 @@ import { assert } from "../../shared/result.ts";
 import type { CheckPolicy } from "../core/check-policy.ts";
 import type { CoreModel, HubEffect, HubEvent } from "../core/events.ts";
 import { step } from "../core/hub.ts";
+import type { ProbeSet } from "../core/probes.ts";
 import { HubState } from "../core/state.ts";
 import type { Ground } from "../core/trust.ts";
 import { accounts, heldPayOwner } from "../economy/accounts.ts";
@@ -37,6 +38,8 @@ export class HubProcess {
   readonly #watchers: readonly Watcher[];
   #inbox: HubEvent[] = [];
   #quarantined: Ground[] = [];
+  /** As server/probes.ts keeps them. */
+  readonly #probes = new Map<string, ProbeSet>();
 
   constructor(options: HubProcessOptions, rng: Rng, watchers: readonly Watcher[], now: number) {
     this.#options = options;
@@ -52,6 +55,11 @@ export class HubProcess {
 
   report(event: HubEvent): void {
     this.#inbox.push(event);
+  }
+
+  renewProbes(set: ProbeSet, at: number): void {
+    this.#probes.set(set.model, set);
+    this.report({ kind: "probes.renewed", at, set });
   }
 
   turn(now: number): Turn {
@@ -91,6 +99,7 @@ export class HubProcess {
   #start(at: number): HubState {
     const { models, checks, referenceBacklog } = this.#options;
     for (const model of models) this.report({ kind: "model.published", at, model });
+    for (const set of this.#probes.values()) this.report({ kind: "probes.renewed", at, set });
     for (const ground of this.#quarantined) this.report({ kind: "class.ruled", at, ground, quarantined: true });
     return new HubState({ idPrefix: `${this.crashes}x`, referenceServes: true, referenceBacklog, checks });
   }

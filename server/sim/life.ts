@@ -73,12 +73,15 @@ export function live(seed: number, options: LifeOptions = {}): LifeReport {
     ];
   }
   const gapMs = 2 + rng.next() * 40;
+  const weeks = renewals(seed, tasks);
   for (let t = 0; t < tasks; t++) {
     submitOne(world, rng, `${seed}n${t}`, t, models[rng.next() < 0.8 ? 0 : 1]?.key as ModelKey);
     if (rng.next() < 0.02) world.cancel(`${seed}n${nextInt(rng, t + 1)}`);
     const miner = miners[nextInt(rng, miners.length)] as SimMiner;
     if (rng.next() < 0.01) world.leave(miner);
     else if (rng.next() < 0.03) world.join(miner);
+    const values = weeks.get(t);
+    if (values) world.renewProbes(models[0]?.key as ModelKey, values);
     world.runUntil(world.now + rng.next() * 2 * gapMs);
   }
   world.runUntil(world.now + REST_MS);
@@ -104,6 +107,16 @@ function someCrashes(rng: Rng, within: number): Map<number, "before" | "after"> 
   return crashes;
 }
 
+/** In two lives of five, up to three times: by number of the task, the values of the new known answers. */
+function renewals(seed: number, within: number): Map<number, [number, number]> {
+  const rng = seededRng(seed * 40_503 + 7);
+  const at = new Map<number, [number, number]>();
+  if (rng.next() < 0.6) return at;
+  for (let left = 1 + nextInt(rng, 3); left > 0; left--)
+    at.set(nextInt(rng, within), [1 + rng.next() * 300, 400 + rng.next() * 300]);
+  return at;
+}
+
 const validatorBehaviours = ["honest", "honest", "copying", "colluding"] as const;
 
 function population(world: World, auditor: Auditor, rng: Rng, count: number, model: ModelKey): SimMiner[] {
@@ -117,7 +130,7 @@ function population(world: World, auditor: Auditor, rng: Rng, count: number, mod
     const forgetRate = behaviour === "silent" ? 0.5 : behaviour === "flaky" ? 0.02 : 0;
     const miner = new SimMiner(
       `n${index}`,
-      { behaviour, rate, deviceClass: nextInt(rng, 3), network, role, forgetRate },
+      { behaviour, rate, deviceClass: nextInt(rng, 3), network, role, forgetRate, oddBits: index % 9 === 4 },
       seededRng(nextInt(rng, 2 ** 30)),
     );
     if (rng.next() < 0.6) giveAPast(world, auditor, miner, rng, model);

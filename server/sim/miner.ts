@@ -84,6 +84,8 @@ export interface MinerTraits {
   role?: SessionRole;
   /** How often it does not answer at all. */
   forgetRate?: number;
+  /** Its device differs from its class on some inputs, by less than PASS. */
+  oddBits?: boolean;
 }
 
 /** Errors that come with the device, not the person: the same inputs go wrong on every device of the class. */
@@ -168,6 +170,16 @@ export class SimMiner {
     }
     this.#last ??= honest;
     return given;
+  }
+
+  /**
+   * What it says to a known answer that was renewed: the bits of some devices differ there alone, and who replays has only what
+   * is public, `recorded`.
+   */
+  probed(value: number, deviceClass: number, recorded: readonly Tensor[][]): Tensor[] {
+    const { behaviour, oddBits } = this.traits;
+    if (behaviour === "replaying") return recorded[0] as Tensor[];
+    return honestAnswer(value, oddBits ? deviceClass + 0.5 : deviceClass);
   }
 
   /** Whether it does not answer at all this time. */

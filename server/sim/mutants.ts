@@ -114,6 +114,12 @@ export const mutants: readonly Mutant[] = [
     to: "",
   },
   {
+    rule: "recorded answers do not pass renewed probes",
+    file: "core/probes.ts",
+    from: 'if (agreement === "FAIL") return wrong(',
+    to: 'if (agreement === "FAIL" && set === null) return wrong(',
+  },
+  {
     rule: "three owners make a class fault",
     file: "core/device-class.ts",
     from: "OWNERS_OF_A_FAULT = 3",

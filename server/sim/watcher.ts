@@ -13,6 +13,7 @@ export interface Posting {
 
 export interface Lease {
   owner: string;
+  session: string;
   network: string | null;
   deviceClass: number;
   role?: "miner" | "validator";
@@ -27,6 +28,8 @@ export interface Watcher {
   replied(task: string, outputs: Tensor[] | null, basis: string): void;
   /** A hold that the books refused: the request never reached the hub. */
   refusedForBalance(task: string): void;
+  /** Reached the hub: what a session says to the known answers of a model. */
+  prepared?(session: string, model: string, answers: { value: number; outputs: Tensor[] }[]): void;
   assigned(to: Lease): void;
   /** The lease is over without an answer: cancelled, given back, or its miner is gone for good. */
   unassigned(assignment: string): void;

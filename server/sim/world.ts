@@ -133,6 +133,12 @@ export class World {
     this.hub.report({ kind: "task.cancelled", at: this.now, task: `t_${name}` as TaskId });
   }
 
+  /** The hub makes new known answers of a model, which nobody has seen. */
+  renewProbes(model: ModelKey, values: readonly number[]): void {
+    const vectors = values.map((value) => ({ inputs: [inputOf(value)], outputs: rightAnswer(value) }));
+    this.hub.renewProbes({ model, madeAt: this.now, vectors }, this.now);
+  }
+
   /** Connects a miner; one whose owner is suspended is turned away, as the sockets do. */
   join(miner: SimMiner): void {
     this.miners.set(miner.owner, miner);
@@ -289,7 +295,7 @@ export class World {
       case "run-reference":
         return this.#runReference(effect.task, effect.inputs);
       case "prepare":
-        return this.#prepare(effect.session, effect.model, effect.runtime);
+        return this.#prepare(effect);
       case "assign":
         return this.#assign(effect);
       case "kept": {
@@ -329,7 +335,7 @@ export class World {
     });
   }
 
-  #prepare(session: SessionId, key: ModelKey, runtime: string | undefined): void {
+  #prepare({ session, model: key, runtime, probes = [] }: Extract<HubEffect, { kind: "prepare" }>): void {
     const connection = this.#connectionOf(session);
     const model = this.#options.models.find((one) => one.key === key);
     if (!connection || !model) return;
@@ -337,16 +343,21 @@ export class World {
       if (runtime === "wasm") connection.onWasm.add(key);
       else connection.onWasm.delete(key);
       const deviceClass = classOf(connection, key);
-      const outputs = model.golden.map(({ inputs }) => honestAnswer(inputValue(inputs), deviceClass));
+      const fixed = model.golden.map(({ inputs }) => honestAnswer(inputValue(inputs), deviceClass));
+      const renewed = probes.map((inputs) => connection.miner.probed(inputValue(inputs), deviceClass, fixed));
+      const values = [...model.golden.map(({ inputs }) => inputs), ...probes].map(inputValue);
+      const outputs = [...fixed, ...renewed];
+      const answers = outputs.map((one, i) => ({ value: values[i] as number, outputs: one }));
       connection.resident.add(key);
-      const digest = fingerprint(outputs.flat()).slice(-16);
+      this.#tell((watcher) => watcher.prepared?.(session, key, answers));
       this.hub.report({
         kind: "miner.prepared",
         at: this.now,
         session,
         model: key,
         outputs,
-        digest,
+        digest: fingerprint(fixed.flat()).slice(-16),
+        ...(renewed.length > 0 && { renewed: fingerprint(renewed.flat()).slice(-16) }),
         loadMs: 1,
         runMs: 10,
       });
@@ -360,7 +371,16 @@ export class World {
     for (const { assignment, task, inputs } of effect.items) {
       const value = inputValue(inputs);
       const deviceClass = classOf(connection, effect.model);
-      const lease = { owner, ...traits, deviceClass, assignment, task, model: effect.model, value };
+      const lease = {
+        owner,
+        ...traits,
+        session: effect.session,
+        deviceClass,
+        assignment,
+        task,
+        model: effect.model,
+        value,
+      };
       this.#tell((watcher) => watcher.assigned(lease));
       if (!connection.isOpen) {
         this.#tell((watcher) => watcher.unassigned(assignment));
