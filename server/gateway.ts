@@ -147,6 +147,8 @@ export interface TextRequest {
   choice: number;
   level: ServiceLevel | null;
   deadlineMs: number | null;
+  /** After how many of its tokens, all that there are so far, the caller has enough; null while it wants more. Pure. */
+  enough?: ((tokens: readonly number[]) => number | null) | null;
   /** Batch work: served when nobody waits, at the batch price. */
   preemptible?: boolean;
 }

@@ -78,6 +78,7 @@ export function createTextGateway({
       maxTokens: settings.maxTokens,
       stopTokens: settings.stopTokens,
       endsByGrammar: settings.grammar !== null && settings.stopTokens.length === 0,
+      enough: request.enough ?? null,
       vocabulary: text.vocabulary,
       topLogProbabilities: settings.topLogProbabilities,
       work: text.work,

@@ -10,6 +10,7 @@ import {
   append,
   CHUNK,
   endOf,
+  enoughOf,
   floatsIn,
   makersOf,
   outputsOf,
@@ -59,7 +60,8 @@ export function tokensArrived(step: Step, held: Assignment, event: EventOf<"toke
   const problem = ended(task, text) ?? tokensProblem(termsOf(task), text.tokens.length, tokens, logProbabilities);
   if (problem) return problem;
   held.leaseEndsAt = step.now + held.leaseMs;
-  received(step, task, text, tokens, logProbabilities);
+  append(text, tokens, logProbabilities);
+  received(step, task, text);
   return null;
 }
 
@@ -75,19 +77,30 @@ function repeats(text: TextProgress, from: number, tokens: Int32Array, logProbab
   return true;
 }
 
-function received(
-  step: Step,
-  task: OpenTask,
-  text: TextProgress,
-  tokens: Int32Array,
-  logProbabilities: Float32Array,
-): void {
-  append(text, tokens, logProbabilities);
+/** More of it is there. */
+function received(step: Step, task: OpenTask, text: TextProgress): void {
   text.aliveUntil = step.now + STREAM_LEASE_MS;
+  if (endWhereEnough(step, task, text)) return;
   if (text.maker?.isTrusted) release(step, task, text, text.tokens.length);
   const checked = text.scoring?.run.span?.to ?? 0;
   if (task.spec.level === "verified" && text.tokens.length - checked >= CHUNK)
     step.state.scoringDue.add(task.spec.task);
+}
+
+/**
+ * Ends a text at the token after which its caller has enough, however far its maker is by then: what comes behind is nobody's
+ * and costs nothing. Where each token needs its alternatives, once these are there.
+ */
+function endWhereEnough(step: Step, task: OpenTask, text: TextProgress): boolean {
+  if (text.top.length < text.tokens.length && termsOf(task).topLogProbabilities > 0) return false;
+  const enough = enoughOf(task, text);
+  if (enough === null) return false;
+  const isTrusted = text.maker?.isTrusted === true;
+  sendMakerAway(step, task, text);
+  cutShort(step, task, text, { reason: "stop", delivered: enough, error: null });
+  if (isTrusted) replyText(step, task, text, "pending");
+  advance(step, task);
+  return true;
 }
 
 /** Why a result of `generate` is no text, or null. */
@@ -124,7 +137,12 @@ export function generationDone(step: Step, task: OpenTask, text: TextProgress, r
   run.span = { from, to: text.tokens.length };
   task.runs.push(run);
   const isTrusted = text.maker?.isTrusted === true;
-  finish(step, task, text, endOf(termsOf(task), text.tokens) ?? (termsOf(task).endsByGrammar ? "stop" : "length"));
+  const enough = enoughOf(task, text);
+  if (enough !== null) {
+    recallAll(step, task, text);
+    cutShort(step, task, text, { reason: "stop", delivered: enough, error: null });
+  } else
+    finish(step, task, text, endOf(termsOf(task), text.tokens) ?? (termsOf(task).endsByGrammar ? "stop" : "length"));
   const isReferences = makersOf(task).every(({ by }) => by === "reference");
   if (isTrusted) replyText(step, task, text, isReferences ? "reference" : "pending");
   advance(step, task);
@@ -136,9 +154,9 @@ export function referenceTokens(step: Step, { task: id, outputs }: EventOf<"refe
   const text = task?.text;
   if (!task || !text || task.reference !== "pending" || text.maker?.assignment !== null) return;
   const tokens = tokensIn(outputs, textTensors.tokens);
-  received(step, task, text, tokens, floatsIn(outputs, textTensors.logProbabilities));
-  text.top.push(...topIn(outputs, termsOf(task).topLogProbabilities));
-  if (text.maker.isTrusted) release(step, task, text, text.tokens.length);
+  const top = topIn(outputs, termsOf(task).topLogProbabilities);
+  append(text, tokens, floatsIn(outputs, textTensors.logProbabilities), top);
+  received(step, task, text);
 }
 
 /**
@@ -195,12 +213,7 @@ export function stopText(
   { delivered, finish: reason }: NonNullable<EventOf<"task.cancelled">["text"]>,
 ): void {
   const taken = Math.min(delivered, text.released);
-  const maker = text.maker?.assignment ? step.state.assignments.get(text.maker.assignment) : undefined;
-  if (maker) {
-    closeMaking(step, task, text, maker, step.state.roster.sessions.get(maker.session));
-    step.out.push({ kind: "cancel", session: maker.session, assignments: [maker.id] });
-  } else if (text.maker?.assignment === null) closeReference(task, text);
-  recallAll(step, task, text);
+  sendMakerAway(step, task, text);
   if (taken === 0) {
     return endWithout(step, task, "cancelled", failure("cancelled", "cancelled by the caller"));
   }
@@ -208,6 +221,15 @@ export function stopText(
   cutShort(step, task, text, { reason, delivered: taken, error: null });
   if (!isChecked) replyText(step, task, text, "pending");
   advance(step, task);
+}
+
+function sendMakerAway(step: Step, task: OpenTask, text: TextProgress): void {
+  const maker = text.maker?.assignment ? step.state.assignments.get(text.maker.assignment) : undefined;
+  if (maker) {
+    closeMaking(step, task, text, maker, step.state.roster.sessions.get(maker.session));
+    step.out.push({ kind: "cancel", session: maker.session, assignments: [maker.id] });
+  } else if (text.maker?.assignment === null) closeReference(task, text);
+  recallAll(step, task, text);
 }
 
 /** No lease is open any more, and no check is with its checker or the reference node. */

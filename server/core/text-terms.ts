@@ -11,6 +11,8 @@ export interface TextTerms {
   endsByGrammar: boolean;
   /** Rows of logits: every token is below. */
   vocabulary: number;
+  /** After how many of its tokens, all that there are so far, the caller has enough; null while it wants more. Pure. */
+  enough: ((tokens: readonly number[]) => number | null) | null;
   /** How many alternatives each token has to name. */
   topLogProbabilities: number;
   work: TextWork;

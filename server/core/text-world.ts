@@ -187,9 +187,9 @@ export class TextWorld {
   submit(
     name: string,
     level: ServiceLevel = "fast",
-    more: Partial<GenerationSettings> & { promptTokens?: number; preemptible?: boolean } = {},
+    more: Partial<GenerationSettings> & Partial<Pick<TextTerms, "promptTokens" | "preemptible" | "enough">> = {},
   ): TaskId {
-    const { promptTokens = 12, preemptible = false, ...given } = more;
+    const { promptTokens = 12, preemptible = false, enough = null, ...given } = more;
     const task = `t_${name}` as TaskId;
     const settings: GenerationSettings = {
       seed: "0123456789abcdef",
@@ -212,6 +212,7 @@ export class TextWorld {
       maxTokens,
       stopTokens,
       endsByGrammar: false,
+      enough,
       topLogProbabilities,
       vocabulary: toyBounds.vocabulary,
       work: toyWork,

@@ -141,6 +141,10 @@ export function endOf({ stopTokens, maxTokens }: TextTerms, tokens: readonly num
   return tokens.length >= maxTokens ? "length" : null;
 }
 
+/** After how many of its tokens the caller has enough, or null. */
+export const enoughOf = (task: OpenTask, { tokens }: TextProgress): number | null =>
+  termsOf(task).enough?.(tokens) ?? null;
+
 /** Names, dtypes and shapes that a result of this mode must have. */
 export function textOutputsProblem(
   mode: AssignmentMode,
@@ -214,6 +218,8 @@ export function truncate(task: OpenTask, text: TextProgress, count: number): voi
   for (const run of task.runs) {
     if (run.span && run.span.to > count) run.span.to = count;
   }
+  // Scores of more than there is are scores of another text.
+  if ((text.scoring?.run.span?.to ?? 0) > count) text.scoring = null;
   task.runs = task.runs.filter(({ span }) => !span || span.from < span.to);
 }
 

@@ -143,7 +143,8 @@ describe("with two tabs", () => {
     const stop = whole.slice(33, 38);
     const stopped = await openai.completions.create({ ...long, stop });
     expect(stopped.choices[0]).toMatchObject({ text: whole.slice(0, whole.indexOf(stop)), finish_reason: "stop" });
-    expect(stopped.usage?.completion_tokens).toBeLessThan(150);
+    // However far its tab was by then: no token is shorter than a letter.
+    expect(stopped.usage?.completion_tokens).toBeLessThanOrEqual(whole.indexOf(stop) + stop.length);
     const { price, answers } = receiptsIn(stopped);
     expect(microOf(price)).toBeLessThan(microOf(receiptsIn(reply).price));
     expect(await charged(answers[0]?.task ?? "")).toBe(microOf(price));
@@ -158,8 +159,8 @@ describe("with two tabs", () => {
     } as never)) as unknown as { price: string };
     const before = await test.hub.store.accounts({ limit: 100, after: null });
     const stream = await openai.completions.create({ model, prompt, max_tokens: 400, stream: true });
-    let seen = 0;
-    for await (const _ of stream) if (++seen === 3) break;
+    // At the first token: how far a tab comes until the hub hears of it is a matter of its speed.
+    for await (const _ of stream) break;
     const network = async () => (await (await fetch(`${test.hub.url}/api/v1/network`)).json()).in_flight;
     await expect.poll(network, patience).toBe(0);
     const customer = before.data.find(({ account }) => /^customer:[^:]+$/.test(account));
@@ -168,7 +169,7 @@ describe("with two tabs", () => {
     const after = await test.hub.store.account(customer?.account as never);
     const paid = (customer?.balance ?? 0n) - (after?.balance ?? 0n);
     expect(paid).toBeGreaterThan(0n);
-    expect(paid).toBeLessThan(microOf(quote.price) / 2n);
+    expect(paid).toBeLessThan((microOf(quote.price) * 3n) / 4n);
   });
 
   const schema = {

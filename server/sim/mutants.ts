@@ -120,6 +120,12 @@ export const mutants: readonly Mutant[] = [
     to: 'if (agreement === "FAIL" && set === null) return wrong(',
   },
   {
+    rule: "a text ends where its caller has enough",
+    file: "core/text-stream.ts",
+    from: "if (endWhereEnough(step, task, text)) return;",
+    to: "",
+  },
+  {
     rule: "three owners make a class fault",
     file: "core/device-class.ts",
     from: "OWNERS_OF_A_FAULT = 3",

@@ -53,6 +53,8 @@ interface Asked {
   isTaken: number | null;
   /** The caller said that it has enough: what still comes it does not read. */
   isStopped: boolean;
+  /** Where it has enough by itself, as with a stop string. */
+  enough: TextTerms["enough"];
 }
 
 const PIECE = 8;
@@ -72,6 +74,12 @@ export interface TextLifeReport {
 export function liveTexts(seed: number, texts = 60): TextLifeReport {
   return new TextLife(seed).run(texts);
 }
+
+/** The caller has enough once this token has come. */
+const endsAfter = (last: number) => (tokens: readonly number[]) => {
+  const at = tokens.indexOf(last);
+  return at < 0 ? null : at + 1;
+};
 
 class TextLife {
   readonly #rng: Rng;
@@ -203,6 +211,7 @@ class TextLife {
       maxTokens,
       stopTokens,
       endsByGrammar: false,
+      enough: rng.next() < 0.2 ? endsAfter(nextInt(rng, toyBounds.vocabulary)) : null,
       vocabulary: toyBounds.vocabulary,
       topLogProbabilities: 0,
       work: toyWork,
@@ -217,7 +226,7 @@ class TextLife {
     this.#hub.books.hold({ task, customer, amount: price }, this.#now);
     // A text of so few tokens that nobody can be told by them is not what is looked at here.
     const isTaken = rng.next() < 0.15 ? 12 + nextInt(rng, 40) : null;
-    this.#asked.set(task, { inputs, received: [], replies: 0, isTaken, isStopped: false });
+    this.#asked.set(task, { inputs, received: [], replies: 0, isTaken, isStopped: false, enough: text.enough });
     const deadlineAt = this.#now + 60_000;
     const more = { work: 1n, price, level, deadlineAt, text };
     this.#hub.report({ kind: "task.submitted", at: this.#now, spec: { ...spec, ...more } });
@@ -278,6 +287,9 @@ class TextLife {
     if (!asked || asked.replies > 0) return void this.#faults.push(`${task}: tokens came after its answer`);
     if (asked.isStopped) return;
     asked.received.push(...part.tokens);
+    const enough = asked.enough?.(asked.received) ?? null;
+    if (enough !== null && enough < asked.received.length)
+      this.#faults.push(`${task}: ${asked.received.length} tokens came, though ${enough} were enough`);
     if (asked.isTaken === null || asked.received.length < asked.isTaken) return;
     asked.isStopped = true;
     const text = { delivered: asked.received.length, finish: "stop" as const };

@@ -2,6 +2,7 @@ import type { TabgridError } from "../../../shared/errors.ts";
 import { ok, type Result } from "../../../shared/result.ts";
 import type { Gateway, TextAnswer, TextPart, TextRequest } from "../../gateway.ts";
 import type { ModelText } from "../../text/model-text.ts";
+import { enoughFinder } from "./enough.ts";
 import { StopText } from "./stop-text.ts";
 import { TokenTrack, type TokenView } from "./token-track.ts";
 import type { ToolPlan } from "./tool-prompt.ts";
@@ -66,7 +67,8 @@ async function generateChoice(
     return wanted && !stop.stopped && !reader.enough;
   };
 
-  const answer = await gateway.generate(request, onPart, signal);
+  const enough = enoughFinder({ request, text, stops, tools });
+  const answer = await gateway.generate({ ...request, enough }, onPart, signal);
   if (!answer.ok) return answer;
   const rest = stop.push(decoder.end()) + stop.end();
   tell(rest);
