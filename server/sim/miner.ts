@@ -189,6 +189,20 @@ export class SimMiner {
   }
 }
 
+/** What a miner shows of itself when it has loaded a model: its answers to the known vectors, and their bits. */
+export function showing(miner: SimMiner, deviceClass: number, { golden }: CoreModel, probes: readonly Tensor[][]) {
+  const fixed = golden.map(({ inputs }) => honestAnswer(inputValue(inputs), deviceClass));
+  const renewed = probes.map((inputs) => miner.probed(inputValue(inputs), deviceClass, fixed));
+  const outputs = [...fixed, ...renewed];
+  const asked = [...golden.map(({ inputs }) => inputs), ...probes];
+  return {
+    outputs,
+    answers: outputs.map((one, at) => ({ value: inputValue(asked[at] as Tensor[]), outputs: one })),
+    digest: fingerprint(fixed.flat()).slice(-16),
+    ...(renewed.length > 0 && { renewed: fingerprint(renewed.flat()).slice(-16) }),
+  };
+}
+
 function faultyOrNot(value: number, deviceClass: number, faults: readonly ClassFault[], now: number): Tensor[] {
   for (const fault of faults) {
     if (fault.deviceClass !== deviceClass || now < fault.since) continue;

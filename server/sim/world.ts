@@ -8,16 +8,9 @@ import type { CaseRuling, CoreModel, HubEffect, HubEvent, Standing } from "../co
 import { accounts } from "../economy/accounts.ts";
 import { grant } from "../economy/holds.ts";
 import type { Transfer } from "../economy/ledger.ts";
+import { type Connection, classOf } from "./connection.ts";
 import { type CrashPoint, HubProcess } from "./hub-process.ts";
-import {
-  type ClassFault,
-  fingerprint,
-  honestAnswer,
-  inputOf,
-  inputValue,
-  rightAnswer,
-  type SimMiner,
-} from "./miner.ts";
+import { type ClassFault, fingerprint, inputOf, inputValue, rightAnswer, type SimMiner, showing } from "./miner.ts";
 import { Timeline } from "./timeline.ts";
 import type { Watcher } from "./watcher.ts";
 
@@ -49,25 +42,6 @@ export interface Conditions {
   /** Of its runs. */
   referenceFailureRate: number;
 }
-
-interface Connection {
-  session: SessionId;
-  miner: SimMiner;
-  seq: number;
-  signedSeq: number;
-  willSign: boolean;
-  isOpen: boolean;
-  /** Its assignments with their inputs, until answered or cancelled. */
-  work: Map<AssignmentId, { model: ModelKey; value: number }>;
-  resident: Set<ModelKey>;
-  /** Models that its hub asked for on WASM. */
-  onWasm: Set<ModelKey>;
-}
-
-/** All WASM builds of a GPU device compute alike. */
-const WASM_CLASS = 1;
-const classOf = ({ miner, onWasm }: Connection, model: ModelKey): number =>
-  onWasm.has(model) ? WASM_CLASS : miner.traits.deviceClass;
 
 const TICK_MS = 50;
 
@@ -342,12 +316,7 @@ export class World {
     this.#toHub(connection, () => {
       if (runtime === "wasm") connection.onWasm.add(key);
       else connection.onWasm.delete(key);
-      const deviceClass = classOf(connection, key);
-      const fixed = model.golden.map(({ inputs }) => honestAnswer(inputValue(inputs), deviceClass));
-      const renewed = probes.map((inputs) => connection.miner.probed(inputValue(inputs), deviceClass, fixed));
-      const values = [...model.golden.map(({ inputs }) => inputs), ...probes].map(inputValue);
-      const outputs = [...fixed, ...renewed];
-      const answers = outputs.map((one, i) => ({ value: values[i] as number, outputs: one }));
+      const { answers, ...shown } = showing(connection.miner, classOf(connection, key), model, probes);
       connection.resident.add(key);
       this.#tell((watcher) => watcher.prepared?.(session, key, answers));
       this.hub.report({
@@ -355,9 +324,7 @@ export class World {
         at: this.now,
         session,
         model: key,
-        outputs,
-        digest: fingerprint(fixed.flat()).slice(-16),
-        ...(renewed.length > 0 && { renewed: fingerprint(renewed.flat()).slice(-16) }),
+        ...shown,
         loadMs: 1,
         runMs: 10,
       });
