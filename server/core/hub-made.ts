@@ -8,7 +8,7 @@ import { blame, credit } from "./consequences.ts";
 import type { CoreModel, HubEvent, TaskSpec } from "./events.ts";
 import { freshQuestion, type KnownAnswer } from "./known-answers.ts";
 import type { UncheckedAnswer } from "./retained.ts";
-import type { MinerSession } from "./roster.ts";
+import type { MinerSession, ModelOnMiner } from "./roster.ts";
 import { grant } from "./scheduler.ts";
 import { freshProgress, move, type OpenTask, type Origin, type Run, type Step, unpaid } from "./state.ts";
 import { compareScores } from "./text-evidence.ts";
@@ -50,6 +50,10 @@ export function grantCanaries(step: Step): void {
     let isOwed = false;
     for (const [key, on] of session?.models ?? []) {
       if (!session || on.canariesDue === 0) continue;
+      if (!mayShow(on)) {
+        isOwed ||= on.state === "preparing";
+        continue;
+      }
       const model = state.models.get(key) as CoreModel;
       if (mayTake(session)) {
         const known = state.known.take(key, session.owner);
@@ -63,6 +67,9 @@ export function grantCanaries(step: Step): void {
     if (!isOwed) state.canarySessions.delete(id);
   }
 }
+
+/** Whoever failed the model's known answers has shown what there is to show; whose class is quarantined may show otherwise. */
+const mayShow = (on: ModelOnMiner): boolean => on.state === "admitted" || on.quarantined;
 
 /** A suspended owner is still given them: they alone can show that its device is at fault. */
 const mayTake = (session: MinerSession): boolean =>

@@ -146,3 +146,23 @@ it("owes a canary to those who were admitted before a renewal", () => {
   expect(on?.canariesDue).toBe(1);
   expect(effect?.kind, "its answer is ordered").toBe("run-reference");
 });
+
+it("gives no canary to who failed the known answers, only to who may still show something", () => {
+  const world = new World();
+  world.apply(renewed(world, setOf(world.now, 5, 6)));
+  const thief = recorded(world);
+  world.now += PROBES_LAST_MS;
+  world.apply(renewed(world, setOf(world.now, 7, 8)));
+  /** What the hub asks the reference node for on its behalf. */
+  const orderedFor = (name: string, answer: (inputs: Tensor[]) => Tensor[]): string[] => {
+    const on = prepare(world, name, answer);
+    const session = world.state.roster.byMiner.get(`m_${name}` as MinerId);
+    if (!on || !session) throw new Error(`${name} is there`);
+    on.canariesDue = 1;
+    world.state.canarySessions.add(session);
+    return step(world.state, [{ kind: "tick", at: world.now }], world.rng).effects.map(({ kind }) => kind);
+  };
+  expect(orderedFor("thief", thief)).not.toContain("run-reference");
+  expect(world.state.canarySessions.size).toBe(0);
+  expect(orderedFor("ann", honest)).toContain("run-reference");
+});

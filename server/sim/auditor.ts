@@ -290,14 +290,16 @@ export class Auditor implements Watcher {
     this.#rechecks.settledUnchecked(task, run);
   }
 
-  overturned(task: string, owner: string): void {
+  overturned(task: string, owner: string, assignment: string | null): void {
     const watched = this.tasks.get(task);
     if (!watched?.basis) return this.#fault(`${task} was overturned, but never settled`);
     if (watched.overturned) this.#fault(`${task} was overturned twice`);
     watched.overturned = true;
     this.counts.overturned++;
-    const run = watched.given.find((given) => given.owner === owner && given.outputs);
-    if (!run || offBy(run) < FAIL) this.#fault(`${task} was overturned, but the answer of ${owner} was right`);
+    // Who answered it wrong may have answered it right before, when it was tried first.
+    const run = this.#given.get(assignment ?? "");
+    if (run?.owner !== owner || offBy(run) < FAIL)
+      this.#fault(`${task} was overturned, but the answer of ${owner} was right`);
   }
 
   suspended(owner: string): void {

@@ -113,7 +113,7 @@ export class HubProcess {
         return this.#tell((watcher) => watcher.settled(task, basis, accepted));
       }
       case "overturned":
-        return this.#tell((watcher) => watcher.overturned(effect.fact.task, effect.fact.owner));
+        return this.#tell((watcher) => watcher.overturned(effect.fact.task, effect.fact.owner, effect.fact.assignment));
       case "case-opened":
         return this.#tell((watcher) => watcher.suspended(effect.opened.owner, effect.opened.case));
       case "case-withdrawn":

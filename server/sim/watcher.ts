@@ -41,7 +41,7 @@ export interface Watcher {
   refuted(owner: string, assignment: string): void;
   posted(transfer: Posting): void;
   settled(task: string, basis: string, accepted: string[]): void;
-  overturned(task: string, owner: string): void;
+  overturned(task: string, owner: string, assignment: string | null): void;
   suspended(owner: string, caseId: string): void;
   restored(owner: string, why: "withdrawn" | "dismissed" | "minor"): void;
   /** A person's word, as it was given. */
