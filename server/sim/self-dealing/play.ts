@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { AccountId, CustomerId, ModelKey, OwnerId, TaskId } from "../../../shared/ids.ts";
 import type { Nano } from "../../../shared/money.ts";
 import { executionsPriced, priceOf as priceOfTask } from "../../../shared/pricing.ts";
@@ -10,13 +9,14 @@ import { type EpochMemory, type EpochPeriod, firstMemory, planEpoch } from "../.
 import { type EpochTally, emptyTally, modelOf, periodOf } from "../../economy/epoch-tally.ts";
 import { heldTask } from "../../economy/held-task.ts";
 import { grant, hold } from "../../economy/holds.ts";
-import { legsOf, type Sha256 } from "../../economy/ledger.ts";
+import { legsOf } from "../../economy/ledger.ts";
 import { type Market, priceOf, seedMarket, toDn, toUsdc, trade, twap, WINDOW_MS } from "../../economy/market.ts";
 import { CLEAN_MS, Maturation } from "../../economy/maturation.ts";
 import { PlainBooks } from "../../economy/plain-books.ts";
 import { settle } from "../../economy/revenue.ts";
 import { ownRoyalty, type Royalty } from "../../economy/royalty.ts";
 import type { VerifiedExecution, VerifiedTask } from "../../economy/verified-task.ts";
+import { sha256 } from "../../store/sha256.ts";
 import type { Deal, Elsewhere, Setting } from "./setting.ts";
 
 /**
@@ -35,11 +35,6 @@ export interface Dealing {
   gain: Nano;
 }
 
-const sha256: Sha256 = (...parts) => {
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(part);
-  return hash.digest();
-};
 const UNIT = 1_000_000_000n;
 const DAY = 86_400_000;
 const SUPPLY = 100_000_000n * UNIT;
