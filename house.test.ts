@@ -160,7 +160,7 @@ function walk(node: ESTree.Node, visit: (node: ESTree.Node) => void): void {
 
 /** The tests that run the hub and real tabs together. */
 const crossesOnPurpose = (path: string): boolean =>
-  path === "server/journey.test.ts" || path.endsWith(".browser.test.ts");
+  path === "server/journeys/journey.test.ts" || path.endsWith(".browser.test.ts");
 
 function nameFaults(path: string): string[] {
   const parts = path.split("/");
@@ -207,7 +207,7 @@ describe("the checker finds", () => {
     ["server/core/hub.ts", "core must not import server", 'import type { Store } from "../store/store.ts";'],
     ["server/core/hub.ts", "core must not import economy", 'type A = import("../economy/ledger.ts").A;'],
     ["server/api/v2.ts", "server must not import client", 'export { a } from "../../client/miner/a.ts";'],
-    ["client/miner/a.ts", "client must not import server", 'const m = import("../../server/gateway.ts");'],
+    ["client/miner/a.ts", "client must not import server", 'const m = import("../../server/gateway/gateway.ts");'],
     ["client/a.ts", "client must not import server", 'new Worker(new URL("../server/main.ts", import.meta.url));'],
     ["client/a.ts", "the page has no node:fs", 'import { readFileSync } from "node:fs";'],
     ["shared/a.ts", "must not import express", 'import { z } from "zod"; import express from "express";'],
@@ -236,7 +236,10 @@ describe("the checker finds", () => {
   it("nothing where nothing is wrong", () => {
     const good = [
       ["server/core/a.ts", 'import type { B } from "./b.ts"; const at = new Date(0); const s = "Date.now() // TODO";'],
-      ["server/runtime.ts", 'import { step } from "./core/hub.ts"; setTimeout(async () => await step(Date.now()), 1);'],
+      [
+        "server/runtime/runtime.ts",
+        'import { step } from "../core/hub.ts"; setTimeout(async () => await step(Date.now()), 1);',
+      ],
       ["shared/time.ts", "export const systemClock = { now: () => Date.now() };"],
       ["client/a.tsx", 'import { z } from "../shared/protocol.ts"; export const a = <div>TODO</div>;'],
     ] as const;

@@ -1,4 +1,4 @@
-import type { Gateway } from "../server/gateway.ts";
+import type { Gateway } from "../server/gateway/gateway.ts";
 import type { CustomerId } from "../shared/ids.ts";
 import { assert } from "../shared/result.ts";
 import type { Tensor } from "../shared/tensor.ts";

@@ -8,7 +8,7 @@ import { runInNewContext } from "node:vm";
 import { pino } from "pino";
 import { drawDigit, side } from "../models/digits/draw.ts";
 import { loadConfig } from "../server/config.ts";
-import type { Change } from "../server/runtime.ts";
+import type { Change } from "../server/runtime/change.ts";
 import { type RunningHub, startHub } from "../server/start-hub.ts";
 import { seededRng } from "../shared/random.ts";
 import { assert } from "../shared/result.ts";

@@ -7,7 +7,7 @@ import { failure, TabgridFailure } from "../../shared/errors.ts";
 import type { Clock } from "../../shared/time.ts";
 import type { AgentDesk } from "../agents/desk.ts";
 import type { Config } from "../config.ts";
-import type { Gateway } from "../gateway.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import type { IdempotencyStore } from "../store/idempotency-store.ts";
 import type { WebhookDesk } from "../webhooks/desk.ts";
 import { agents } from "./agents.ts";

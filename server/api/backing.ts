@@ -19,7 +19,7 @@ import {
 import type { CustomerId, ModelKey } from "../../shared/ids.ts";
 import { accounts } from "../economy/accounts.ts";
 import type { Pledge } from "../economy/demand-board.ts";
-import type { Gateway } from "../gateway.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import type { RoundBook } from "../store/party-records.ts";
 import { type Endpoint, segment } from "./endpoint.ts";
 import { notFound, unwrap } from "./error-reply.ts";

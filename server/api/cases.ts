@@ -15,7 +15,7 @@ import {
 } from "../../shared/case-api.ts";
 import type { CaseId, TaskId } from "../../shared/ids.ts";
 import { KIB } from "../../shared/limits.ts";
-import type { CaseDetail, CaseView, Gateway } from "../gateway.ts";
+import type { CaseDetail, CaseView, Gateway } from "../gateway/gateway.ts";
 import { customerOf, principalOf } from "./auth.ts";
 import { type Body, type Endpoint, segment } from "./endpoint.ts";
 import { notFound, unwrap } from "./error-reply.ts";

@@ -9,7 +9,7 @@ import type { MinerId, OwnerId } from "../../shared/ids.ts";
 import { accounts } from "../economy/accounts.ts";
 import { hex } from "../economy/ledger.ts";
 import type { Bond } from "../economy-desk/miner-desk.ts";
-import type { Gateway } from "../gateway.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import { sha256 } from "../store/sha256.ts";
 import { type Endpoint, segment } from "./endpoint.ts";
 import { notFound, unwrap } from "./error-reply.ts";

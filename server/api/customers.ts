@@ -1,6 +1,6 @@
 import { customerSchema, doneSchema, grantSchema, newCustomerSchema, selfSchema } from "../../shared/economy-api.ts";
 import type { CustomerId } from "../../shared/ids.ts";
-import type { Gateway } from "../gateway.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import { type Endpoint, segment } from "./endpoint.ts";
 import { unwrap } from "./error-reply.ts";
 import { command, customerCaller, operatorCaller, read } from "./party-command.ts";

@@ -9,7 +9,7 @@ import {
 } from "../../shared/economy-api.ts";
 import type { CustomerId } from "../../shared/ids.ts";
 import type { DomainSettings } from "../economy/domains.ts";
-import type { Gateway } from "../gateway.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import { type DomainBook, type Version, wholeBook } from "../store/party-records.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { segment } from "./endpoint.ts";

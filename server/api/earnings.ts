@@ -3,7 +3,7 @@ import { problemSchema } from "../../shared/api.ts";
 import { earningsSchema, signedOwnerRequestSchema, spendRequestSchema } from "../../shared/epoch-api.ts";
 import { type CustomerId, type OwnerId, ownerOf } from "../../shared/ids.ts";
 import { KIB } from "../../shared/limits.ts";
-import type { Gateway } from "../gateway.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import { type Endpoint, segment } from "./endpoint.ts";
 import { unwrap } from "./error-reply.ts";
 import { parseJson } from "./json-text.ts";

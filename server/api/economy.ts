@@ -1,4 +1,4 @@
-import type { Gateway } from "../gateway.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import { backing } from "./backing.ts";
 import { collateral } from "./collateral.ts";
 import { customers } from "./customers.ts";

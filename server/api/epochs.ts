@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { problemSchema } from "../../shared/api.ts";
 import { approvalSchema, epochSchema, epochsQuerySchema, epochsSchema, previewSchema } from "../../shared/epoch-api.ts";
 import { KIB } from "../../shared/limits.ts";
-import type { Gateway } from "../gateway.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import type { EpochRecord } from "../store/epoch-records.ts";
 import type { PayoutRoot } from "../store/payout-store.ts";
 import { type Endpoint, segment } from "./endpoint.ts";

@@ -15,7 +15,7 @@ import { accounts } from "../economy/accounts.ts";
 import type { Change } from "../economy/governance.ts";
 import { type Bound, domainBounds, networkBounds, networkParameters } from "../economy/governance-bounds.ts";
 import type { Voted } from "../economy-desk/governance-desk.ts";
-import type { Gateway } from "../gateway.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import { type Endpoint, segment } from "./endpoint.ts";
 import { notFound, unwrap } from "./error-reply.ts";
 import { anyCaller, command, customerCaller, customerOrNull, read } from "./party-command.ts";

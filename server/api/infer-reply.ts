@@ -1,6 +1,6 @@
 import { datatypes } from "../../shared/api.ts";
 import type { Tensor } from "../../shared/tensor.ts";
-import type { InferAnswer } from "../gateway.ts";
+import type { InferAnswer } from "../gateway/gateway.ts";
 import { elementsText } from "./json-tensors.ts";
 import { microText } from "./price-text.ts";
 

@@ -4,7 +4,7 @@ import type { TabgridError } from "../../shared/errors.ts";
 import { limits } from "../../shared/limits.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { byteCount, matchSpecs, type Tensor, toNumbers, viewOf } from "../../shared/tensor.ts";
-import type { InferRequest } from "../gateway.ts";
+import type { InferRequest } from "../gateway/gateway.ts";
 import { fault } from "./error-reply.ts";
 import { elementsToBytes } from "./json-tensors.ts";
 import { parseJson } from "./json-text.ts";

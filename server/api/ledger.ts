@@ -10,7 +10,7 @@ import {
 } from "../../shared/api.ts";
 import type { AccountId, TaskId } from "../../shared/ids.ts";
 import { accounts } from "../economy/accounts.ts";
-import type { AccountView, Gateway, TransferView } from "../gateway.ts";
+import type { AccountView, Gateway, TransferView } from "../gateway/gateway.ts";
 import { type Principal, principalOf } from "./auth.ts";
 import { type Endpoint, segment } from "./endpoint.ts";
 import { notFound, unwrap } from "./error-reply.ts";

@@ -3,7 +3,7 @@ import { marketSchema, seedSchema, swappedSchema, swapSchema } from "../../share
 import { NANO_PER_UNIT } from "../../shared/money.ts";
 import { accounts } from "../economy/accounts.ts";
 import { dailyPrices, type Market, PRICE_ONE, type Price, priceOf, twap } from "../economy/market.ts";
-import type { Gateway } from "../gateway.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { notFound, unwrap } from "./error-reply.ts";
 import { command, customerCaller, operatorCaller, read } from "./party-command.ts";

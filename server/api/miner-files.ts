@@ -3,7 +3,7 @@ import { z } from "zod";
 import { problemSchema } from "../../shared/api.ts";
 import { failure, TabgridFailure } from "../../shared/errors.ts";
 import { limits } from "../../shared/limits.ts";
-import type { Gateway } from "../gateway.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import { type Endpoint, segment } from "./endpoint.ts";
 import { fault, notFound, unwrap } from "./error-reply.ts";
 import { sendFile } from "./send-file.ts";

@@ -11,7 +11,7 @@ import {
 } from "../../shared/api.ts";
 import { compatibilitySchema } from "../../shared/case-api.ts";
 import type { ReceiptId, TaskId } from "../../shared/ids.ts";
-import type { Gateway, ModelStatus, TaskView } from "../gateway.ts";
+import type { Gateway, ModelStatus, TaskView } from "../gateway/gateway.ts";
 import { type Principal, principalOf } from "./auth.ts";
 import { type Endpoint, segment } from "./endpoint.ts";
 import { notFound, unwrap } from "./error-reply.ts";

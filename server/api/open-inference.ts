@@ -11,7 +11,7 @@ import {
 import { failure, TabgridFailure } from "../../shared/errors.ts";
 import { limits } from "../../shared/limits.ts";
 import type { TensorSpec } from "../../shared/tensor.ts";
-import type { Gateway, ModelStatus } from "../gateway.ts";
+import type { Gateway, ModelStatus } from "../gateway/gateway.ts";
 import { customerOf } from "./auth.ts";
 import { type Endpoint, segment } from "./endpoint.ts";
 import { notFound, unwrap } from "./error-reply.ts";

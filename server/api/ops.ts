@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { healthSchema, problemSchema, readinessSchema } from "../../shared/api.ts";
-import type { Gateway } from "../gateway.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import { docsPage } from "./docs-page.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { openApi } from "./openapi.ts";

@@ -15,7 +15,7 @@ import { type AccountId, ownerOf } from "../../shared/ids.ts";
 import { KIB } from "../../shared/limits.ts";
 import { accounts } from "../economy/accounts.ts";
 import { checkAddress } from "../economy/payouts.ts";
-import type { Gateway } from "../gateway.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import { type Body, type Endpoint, segment } from "./endpoint.ts";
 import { epochOf } from "./epochs.ts";
 import { notFound, unwrap } from "./error-reply.ts";

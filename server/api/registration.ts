@@ -5,7 +5,7 @@ import { modelStatusSchema, problemSchema, registerQuerySchema } from "../../sha
 import type { TabgridError } from "../../shared/errors.ts";
 import { limits, MIB } from "../../shared/limits.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import type { Gateway, ImportRequest, ModelStatus, RegisterRequest } from "../gateway.ts";
+import type { Gateway, ImportRequest, ModelStatus, RegisterRequest } from "../gateway/gateway.ts";
 import type { ImportProgress } from "../import/importer.ts";
 import { readSource } from "../import/source.ts";
 import type { Endpoint } from "./endpoint.ts";

@@ -11,7 +11,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { type TensorSpec, totalBytes } from "../../shared/tensor.ts";
 import { systemClock } from "../../shared/time.ts";
 import { AgentDesk } from "../agents/desk.ts";
-import type { CaseDesk } from "../cases.ts";
+import type { CaseDesk } from "../cases/cases.ts";
 import type {
   CaseDetail,
   Gateway,
@@ -20,7 +20,7 @@ import type {
   ModelStatus,
   RegisterRequest,
   TaskView,
-} from "../gateway.ts";
+} from "../gateway/gateway.ts";
 import { openStore } from "../store/open.ts";
 import { type ApiConfig, createApi } from "./app.ts";
 import { hashKey, KeyRing } from "./auth.ts";

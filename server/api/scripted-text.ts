@@ -3,7 +3,7 @@ import { failure } from "../../shared/errors.ts";
 import type { ReceiptId, TaskId } from "../../shared/ids.ts";
 import { err, ok } from "../../shared/result.ts";
 import { tensorOf } from "../../shared/tensor.ts";
-import type { Gateway, InferRequest, TextPart, TextRequest } from "../gateway.ts";
+import type { Gateway, InferRequest, TextPart, TextRequest } from "../gateway/gateway.ts";
 import type { ChatMessage, ChatTool, ModelText } from "../text/model-text.ts";
 
 /**

@@ -3,7 +3,7 @@ import { positionSchema, positionsSchema, stakeSchema, targetSchema } from "../.
 import type { OwnerId } from "../../shared/ids.ts";
 import type { Position } from "../economy/staking.ts";
 import type { Target } from "../economy-desk/staking-desk.ts";
-import type { Gateway } from "../gateway.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { unwrap } from "./error-reply.ts";
 import { command, customerCaller, read } from "./party-command.ts";

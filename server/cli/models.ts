@@ -17,7 +17,7 @@ import { isSource, namesFor, readSource } from "../import/source.ts";
 import { createReferenceNode } from "../reference/node.ts";
 import { describeBuiltIn } from "../registry/built-in.ts";
 import { modelFolders, readModel } from "../registry/files.ts";
-import { createRegistry } from "../registry.ts";
+import { createRegistry } from "../registry/registry.ts";
 
 const builtInDir = join(import.meta.dirname, "../../models");
 

@@ -4,8 +4,8 @@ import OpenAI, { toFile } from "openai";
 import type { Browser } from "puppeteer";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Receipts } from "../../shared/openai-api.ts";
-import { COMMONS } from "../domain-map.ts";
 import { commonsSettings } from "../economy/domains.ts";
+import { COMMONS } from "../settlement/domain-map.ts";
 import { launchChromium, Tab } from "./tabs.ts";
 import { startTestHub, type TestHub } from "./test-hub.ts";
 

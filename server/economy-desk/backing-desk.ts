@@ -17,7 +17,7 @@ import {
   stop,
   transferShares,
 } from "../economy/rounds.ts";
-import type { Page, Paged } from "../gateway.ts";
+import type { Page, Paged } from "../gateway/gateway.ts";
 import type { RoundBook } from "../store/party-records.ts";
 import type { Books } from "../store/party-store.ts";
 import { sha256 } from "../store/sha256.ts";

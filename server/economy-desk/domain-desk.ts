@@ -1,7 +1,6 @@
 import { failure, type TabgridError } from "../../shared/errors.ts";
 import type { CustomerId, ModelKey } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { COMMONS } from "../domain-map.ts";
 import {
   changeDomain,
   checkDomain,
@@ -13,6 +12,7 @@ import {
 } from "../economy/domains.ts";
 import { ledgerVenue, royaltyOf } from "../economy/rounds.ts";
 import { changeRoyalty, ownRoyalty, type Royalty } from "../economy/royalty.ts";
+import { COMMONS } from "../settlement/domain-map.ts";
 import type { DomainBook, Version } from "../store/party-records.ts";
 import type { Books } from "../store/party-store.ts";
 import { actorOf, type Caller, type Desk, forbidden, unknown, type Written } from "./desk.ts";

@@ -14,7 +14,7 @@ import {
   vote,
 } from "../economy/governance.ts";
 import { defaultParameters, type NetworkParameters } from "../economy/governance-bounds.ts";
-import type { Page, Paged } from "../gateway.ts";
+import type { Page, Paged } from "../gateway/gateway.ts";
 import type { NetworkBook, PartyBodies } from "../store/party-records.ts";
 import type { Books } from "../store/party-store.ts";
 import { type Caller, type Desk, unknown, type Written } from "./desk.ts";

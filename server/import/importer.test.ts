@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { encodeModel } from "../../models/onnx-schema.ts";
 import { limits } from "../../shared/limits.ts";
 import { createReferenceNode } from "../reference/node.ts";
-import { createRegistry } from "../registry.ts";
+import { createRegistry } from "../registry/registry.ts";
 import { createImporter, type Fetched, type ImportProgress } from "./importer.ts";
 import { type ScriptedHub, startScriptedHub } from "./scripted-hub.ts";
 

@@ -6,9 +6,9 @@ import { modelKey } from "../../shared/ids.ts";
 import { KIB } from "../../shared/limits.ts";
 import { type Tensor, toNumbers } from "../../shared/tensor.ts";
 import { createReferenceNode, type ReferenceNode } from "../reference/node.ts";
-import { createRegistry } from "../registry.ts";
 import type { RegisteredModel } from "./files.ts";
 import { modelFilesOf } from "./model-files.ts";
+import { createRegistry } from "./registry.ts";
 
 const builtInDir = fileURLToPath(new URL("../../models", import.meta.url));
 let reference: ReferenceNode;

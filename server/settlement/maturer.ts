@@ -2,12 +2,12 @@ import { setImmediate as nextLoop } from "node:timers/promises";
 import type { OwnerId } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import type { Clock } from "../../shared/time.ts";
-import type { DomainMap } from "../domain-map.ts";
 import { twap } from "../economy/market.ts";
 import { bondedPay } from "../economy/registration.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import type { Matured } from "../store/maturing.ts";
 import type { Store } from "../store/store.ts";
+import type { DomainMap } from "./domain-map.ts";
 
 /**
  * Lets held pay mature: a round goes through all that is due by the domains as they are now, in steps between the turns of

@@ -1,7 +1,7 @@
 import type { Clock } from "../../shared/time.ts";
-import type { DomainMap } from "../domain-map.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import type { Store } from "../store/store.ts";
+import type { DomainMap } from "./domain-map.ts";
 import { EarningsDesk } from "./earnings-desk.ts";
 import { Epochs } from "./epochs.ts";
 import { Maturer } from "./maturer.ts";

@@ -5,7 +5,7 @@ import type { Asset } from "../../shared/money.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Clock, Millis } from "../../shared/time.ts";
 import { type Address, checkAddress, payOut, payoutCsv, payoutTree } from "../economy/payouts.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import type { Claim, PayoutAddress, PayoutRoot } from "../store/payout-store.ts";
 import type { Store } from "../store/store.ts";
 import { signerOf } from "./personal-sign.ts";

@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CustomerId, ModelKey } from "../../shared/ids.ts";
 import { NANO_PER_UNIT } from "../../shared/money.ts";
-import { DomainMap } from "../domain-map.ts";
 import { grant } from "../economy/holds.ts";
 import type { Transfer } from "../economy/ledger.ts";
 import { WINDOW_MS } from "../economy/market.ts";
@@ -13,6 +12,7 @@ import { openEconomyDesk } from "../economy-desk/economy-desk.ts";
 import { openStore } from "../store/open.ts";
 import type { Store, StoreConfig } from "../store/store.ts";
 import { Traffic } from "../store/traffic.ts";
+import { DomainMap } from "./domain-map.ts";
 import { openSettlement, type Settlement } from "./open-settlement.ts";
 import type { RailName } from "./rails.ts";
 

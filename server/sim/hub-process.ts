@@ -27,7 +27,7 @@ export interface HubProcessOptions {
 /** What a turn asks of the world, or that the process died in it. */
 export type Turn = { died: false; effects: readonly HubEffect[]; wakeAt: number | null } | { died: true };
 
-/** The loop of server/runtime.ts with the books in the store's place: step, commit, send; and it can die at a commit. */
+/** The loop of server/runtime/runtime.ts with the books in the store's place: step, commit, send; and it can die at a commit. */
 export class HubProcess {
   readonly books: Books;
   state: HubState;
@@ -38,7 +38,7 @@ export class HubProcess {
   readonly #watchers: readonly Watcher[];
   #inbox: HubEvent[] = [];
   #quarantined: Ground[] = [];
-  /** As server/probes.ts keeps them. */
+  /** As server/runtime/probes.ts keeps them. */
   readonly #probes = new Map<string, ProbeSet>();
 
   constructor(options: HubProcessOptions, rng: Rng, watchers: readonly Watcher[], now: number) {

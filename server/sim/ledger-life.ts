@@ -1,13 +1,13 @@
 import type { CaseId, CustomerId, ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
 import { nextInt, type Rng, seededRng } from "../../shared/random.ts";
+import { Exhibits } from "../cases/exhibits.ts";
+import { commitRevision, gather, nothingRevised, revise } from "../cases/revisions.ts";
 import type { HubEffect } from "../core/events.ts";
-import { raises } from "../demand.ts";
 import { accounts } from "../economy/accounts.ts";
 import { expireHold, voidHold } from "../economy/holds.ts";
-import { Exhibits } from "../exhibits.ts";
-import { commitRevision, gather, nothingRevised, revise } from "../revisions.ts";
+import { raises } from "../settlement/demand.ts";
+import { Settling } from "../settlement/settling.ts";
 import { DAY_MS, foundation, TestBooks } from "../settlement/test-books.ts";
-import { Settling } from "../settling.ts";
 import type { Version } from "../store/party-records.ts";
 import { sha256 } from "../store/sha256.ts";
 import type { HoldRequest, Store } from "../store/store.ts";

@@ -14,7 +14,7 @@ import type { Books } from "./books.ts";
 
 const DOMAIN = commonsRevenue.domain;
 
-/** What a batch of effects writes into the books, as server/runtime.ts and server/revisions.ts do it. */
+/** What a batch of effects writes into the books, as server/runtime/runtime.ts and server/cases/revisions.ts do it. */
 export function postings(
   effects: readonly HubEffect[],
   books: Books,

@@ -12,9 +12,9 @@ import type { Clock, Millis } from "../../shared/time.ts";
 import type { MinerSession } from "../core/roster.ts";
 import type { HubState } from "../core/state.ts";
 import { trustOf } from "../core/trust.ts";
-import type { LiveTask } from "../live-task.ts";
-import type { Change, Observer } from "../runtime.ts";
-import type { Totals } from "../statistics.ts";
+import type { Change, Observer } from "../runtime/change.ts";
+import type { LiveTask } from "../runtime/live-task.ts";
+import type { Totals } from "../runtime/statistics.ts";
 
 /**
  * Namespace `/console`: a snapshot on connecting, then what changed, four times a second and only while someone watches.

@@ -4,7 +4,7 @@ import type { AccountUpdate, WorkLine } from "../../shared/protocol.ts";
 import type { HubState } from "../core/state.ts";
 import { trustOf } from "../core/trust.ts";
 import { accounts, heldPayOwner } from "../economy/accounts.ts";
-import type { Change, Observer } from "../runtime.ts";
+import type { Change, Observer } from "../runtime/change.ts";
 import type { Store } from "../store/store.ts";
 
 /**

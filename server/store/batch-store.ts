@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import type { CustomerId } from "../../shared/ids.ts";
 import type { Millis } from "../../shared/time.ts";
-import type { Page, Paged } from "../gateway.ts";
+import type { Page, Paged } from "../gateway/gateway.ts";
 import { paged } from "./ledger-reads.ts";
 import type { Shelf } from "./shelf.ts";
 import type { Tables } from "./tables.ts";

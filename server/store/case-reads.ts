@@ -1,6 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import type { CaseId, TaskId } from "../../shared/ids.ts";
-import type { AuditView, Page, Paged } from "../gateway.ts";
+import type { AuditView, Page, Paged } from "../gateway/gateway.ts";
 import {
   type CaseRecord,
   type CaseState,

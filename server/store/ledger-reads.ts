@@ -4,7 +4,7 @@ import type { AccountId, ReceiptId, TaskId } from "../../shared/ids.ts";
 import type { Asset, Nano } from "../../shared/money.ts";
 import { assert } from "../../shared/result.ts";
 import { merklePath, merkleRoot } from "../economy/receipts.ts";
-import type { AccountView, Page, Paged, TransferView } from "../gateway.ts";
+import type { AccountView, Page, Paged, TransferView } from "../gateway/gateway.ts";
 import { sha256 } from "./sha256.ts";
 import type { Counts, StoredReceipt } from "./store.ts";
 import type { Tables } from "./tables.ts";

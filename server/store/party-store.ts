@@ -4,7 +4,7 @@ import type { AccountId, CustomerId, OwnerId } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
-import type { Page, Paged } from "../gateway.ts";
+import type { Page, Paged } from "../gateway/gateway.ts";
 import type { Engine } from "./engine.ts";
 import { exactJson, fromExactJson } from "./exact-json.ts";
 import { paged } from "./ledger-reads.ts";

@@ -5,7 +5,7 @@ import { assert } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
 import type { EpochMemory, EpochPlan } from "../economy/epoch-plan.ts";
 import type { Transfer } from "../economy/ledger.ts";
-import type { Page, Paged } from "../gateway.ts";
+import type { Page, Paged } from "../gateway/gateway.ts";
 import type { Engine } from "./engine.ts";
 import {
   type EpochRecord,

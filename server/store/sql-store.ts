@@ -5,7 +5,7 @@ import type { Millis } from "../../shared/time.ts";
 import type { Standing } from "../core/events.ts";
 import { accounts, assetOf } from "../economy/accounts.ts";
 import type { Hold } from "../economy/holds.ts";
-import type { AccountView, AuditView, Page, Paged, TransferView } from "../gateway.ts";
+import type { AccountView, AuditView, Page, Paged, TransferView } from "../gateway/gateway.ts";
 import { type AgentStore, sqlAgents } from "./agent-store.ts";
 import {
   type Availability,

@@ -19,7 +19,7 @@ import type { TaskState } from "../core/task.ts";
 import type { Hold } from "../economy/holds.ts";
 import type { Transfer } from "../economy/ledger.ts";
 import type { ReceiptBatch } from "../economy/receipts.ts";
-import type { AccountView, AuditView, Page, Paged, ReceiptView, TransferView } from "../gateway.ts";
+import type { AccountView, AuditView, Page, Paged, ReceiptView, TransferView } from "../gateway/gateway.ts";
 import type { AgentStore } from "./agent-store.ts";
 import type { AttestationRecord, Availability, StoredAttestation } from "./attestation-records.ts";
 import type { BatchStore } from "./batch-store.ts";

@@ -1,6 +1,6 @@
 import { type CustomerId, receiptOf, type TaskId } from "../../shared/ids.ts";
 import type { EventType } from "../../shared/webhook-api.ts";
-import type { StakeLoss } from "../case-collateral.ts";
+import type { StakeLoss } from "../cases/case-collateral.ts";
 import type { CaseDecided, ReceiptRevised } from "../core/events.ts";
 import { canonicalJson } from "../economy/receipts.ts";
 import type { WebhookEvent } from "../store/webhook-store.ts";

@@ -11,7 +11,7 @@ import {
 } from "../../../shared/openai-api.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { TextGrammar } from "../../../shared/text-generation.ts";
-import type { TextRequest } from "../../gateway.ts";
+import type { TextRequest } from "../../gateway/gateway.ts";
 import type { ChatMessage, ModelText } from "../../text/model-text.ts";
 import { fault } from "../error-reply.ts";
 import { ChatAnswer } from "./chat-answer.ts";

@@ -1,6 +1,6 @@
 import type { TabgridError } from "../../../shared/errors.ts";
 import { ok, type Result } from "../../../shared/result.ts";
-import type { Gateway, TextAnswer, TextPart, TextRequest } from "../../gateway.ts";
+import type { Gateway, TextAnswer, TextPart, TextRequest } from "../../gateway/gateway.ts";
 import type { ModelText } from "../../text/model-text.ts";
 import { enoughFinder } from "./enough.ts";
 import { StopText } from "./stop-text.ts";

@@ -8,7 +8,7 @@ import {
   completionRequestSchema,
 } from "../../../shared/openai-api.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
-import type { ModelStatus } from "../../gateway.ts";
+import type { ModelStatus } from "../../gateway/gateway.ts";
 import type { ModelText } from "../../text/model-text.ts";
 import { fault } from "../error-reply.ts";
 import { type Choice, generateAll, type Progress } from "./choice.ts";

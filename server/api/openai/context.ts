@@ -4,7 +4,7 @@ import type { CustomerId } from "../../../shared/ids.ts";
 import type { ChatChunk, ChatReply, ChatRequest } from "../../../shared/openai-api.ts";
 import type { Result } from "../../../shared/result.ts";
 import type { Clock } from "../../../shared/time.ts";
-import type { Gateway } from "../../gateway.ts";
+import type { Gateway } from "../../gateway/gateway.ts";
 import type { TokenLimit } from "../rate-limit.ts";
 import type { TextJob } from "./text-handler.ts";
 

@@ -9,7 +9,7 @@ import {
 } from "../../../shared/openai-api.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { type Tensor, viewOf } from "../../../shared/tensor.ts";
-import type { InferAnswer, InferRequest, ModelStatus } from "../../gateway.ts";
+import type { InferAnswer, InferRequest, ModelStatus } from "../../gateway/gateway.ts";
 import { embeddingInputs } from "../../registry/embedding-task.ts";
 import type { ModelText } from "../../text/model-text.ts";
 import { customerOf } from "../auth.ts";

@@ -6,7 +6,7 @@ import { type OpenAiModel, openAiModelSchema, openAiModelsSchema } from "../../.
 import { commonsTariff, priceOf } from "../../../shared/pricing.ts";
 import { agentPrefix } from "../../agents/conversation.ts";
 import type { AgentDesk } from "../../agents/desk.ts";
-import type { Gateway, ModelStatus } from "../../gateway.ts";
+import type { Gateway, ModelStatus } from "../../gateway/gateway.ts";
 import type { AgentRecord } from "../../store/agent-store.ts";
 import { callerOf } from "../auth.ts";
 import { type Endpoint, segment } from "../endpoint.ts";

@@ -20,7 +20,7 @@ import { err, type Result } from "../../../shared/result.ts";
 import type { Clock } from "../../../shared/time.ts";
 import { agentPrefix, prepareAgentChat } from "../../agents/conversation.ts";
 import type { AgentDesk } from "../../agents/desk.ts";
-import type { Gateway } from "../../gateway.ts";
+import type { Gateway } from "../../gateway/gateway.ts";
 import type { Store } from "../../store/store.ts";
 import type { Endpoint } from "../endpoint.ts";
 import type { TokenLimit } from "../rate-limit.ts";

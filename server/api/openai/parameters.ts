@@ -4,7 +4,7 @@ import { failure, type TabgridError } from "../../../shared/errors.ts";
 import type { CompletionRequest } from "../../../shared/openai-api.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { GenerationSettings } from "../../../shared/text-generation.ts";
-import type { Gateway, ModelStatus } from "../../gateway.ts";
+import type { Gateway, ModelStatus } from "../../gateway/gateway.ts";
 import { fault } from "../error-reply.ts";
 import { parseJson } from "../json-text.ts";
 import { check } from "../validation.ts";

@@ -1,4 +1,4 @@
-import type { TextPart } from "../../gateway.ts";
+import type { TextPart } from "../../gateway/gateway.ts";
 import type { ModelText } from "../../text/model-text.ts";
 
 /** A token as `logprobs` shows it. */

@@ -3,7 +3,7 @@ import type { TabgridError } from "../../../shared/errors.ts";
 import type { Nano } from "../../../shared/money.ts";
 import type { QuoteReply, Receipts, Usage } from "../../../shared/openai-api.ts";
 import { ok, type Result } from "../../../shared/result.ts";
-import type { Gateway, InferAnswer, TextAnswer, TextRequest } from "../../gateway.ts";
+import type { Gateway, InferAnswer, TextAnswer, TextRequest } from "../../gateway/gateway.ts";
 import { microText } from "../price-text.ts";
 
 /** What a request used and cost, as it is charged. */
