@@ -1,22 +1,16 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
-import { drawDigit } from "../../models/digits/draw.ts";
 import { auditSchema, caseSchema, casesSchema, compatibilitySchema } from "../../shared/case-api.ts";
-import { seededRng } from "../../shared/random.ts";
 import { assert } from "../../shared/result.ts";
-import type { Tensor } from "../../shared/tensor.ts";
-import { createReferenceNode } from "../reference/node.ts";
-import { WireMiner } from "../sim/wire-miner.ts";
+import { openDigitsStage, reversed } from "../journeys/digits-stage.ts";
+import type { WireMiner } from "../sim/wire-miner.ts";
 import type { RunningHub } from "../start-hub.ts";
 import { openHub } from "../test-hub.ts";
 
 /** The whole way of a case on a living hub: a miner lies, is suspended, and a person decides; a customer reports. */
-const graphPath = fileURLToPath(new URL("../../models/digits/model.onnx", import.meta.url));
-const runtime = createReferenceNode();
-const rng = seededRng(3);
+const stage = openDigitsStage(3);
 let dataDir: string;
 let hub: RunningHub;
 let lies = false;
@@ -33,7 +27,7 @@ afterEach(async () => {
   await hub?.close();
   await rm(dataDir, { recursive: true, force: true });
 });
-afterAll(() => runtime.close());
+afterAll(() => stage.close());
 
 const call = async (path: string, options: { body?: unknown; token?: string } = {}) => {
   const response = await fetch(`${hub.url}${path}`, {
@@ -45,30 +39,16 @@ const call = async (path: string, options: { body?: unknown; token?: string } = 
 };
 const asked: Float32Array[] = [];
 const infer = async () => {
-  const drawn = drawDigit(3, () => rng.next());
-  asked.push(drawn);
-  const data = [...drawn];
-  const inputs = [{ name: "image", datatype: "FP32", shape: [1, 1, 28, 28], data }];
-  const answer = await call("/v2/models/digits/infer", { body: { inputs }, token: hub.firstKey.value });
+  const body = stage.three();
+  asked.push(...body.inputs.map(({ data }) => Float32Array.from(data)));
+  const answer = await call("/v2/models/digits/infer", { body, token: hub.firstKey.value });
   expect(answer.status, answer.body.error).toBe(200);
   return answer.body.parameters as { task: string; receipt: string };
 };
 
-const reversed = (tensor: Tensor): Tensor => {
-  const values = new Float32Array(tensor.data.slice().buffer).reverse();
-  return { ...tensor, data: new Uint8Array(values.buffer) };
-};
-
 /** Computes rightly until `lies`. */
 async function mine(): Promise<WireMiner> {
-  const miner = new WireMiner({
-    url: hub.url,
-    compute: async (model, inputs) => {
-      const run = await runtime.run({ key: model, graphPath }, inputs, 10_000);
-      assert(run.ok, "the model runs");
-      return lies ? run.value.outputs.map(reversed) : run.value.outputs;
-    },
-  });
+  const miner = stage.miner(hub.url, { answer: (outputs) => (lies ? outputs.map(reversed) : outputs) });
   await miner.connect();
   await expect.poll(async () => (await call("/v2/models/digits")).body.parameters.miners_ready, wait).toBe(1);
   return miner;

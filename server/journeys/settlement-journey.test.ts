@@ -8,24 +8,22 @@ import { secp256k1 } from "@noble/curves/secp256k1.js";
 import { keccak_256 } from "@noble/hashes/sha3.js";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { NANO_PER_UNIT } from "../../shared/money.ts";
-import { assert } from "../../shared/result.ts";
 import { requestText } from "../../shared/signed-request.ts";
 import { verifyReceipt } from "../cli/verify-receipt.ts";
 import { CLEAN_MS } from "../economy/maturation.ts";
 import { verifyPayout } from "../economy/payouts.ts";
-import { createReferenceNode } from "../reference/node.ts";
 import { digestOf } from "../settlement/personal-sign.ts";
-import { WireMiner } from "../sim/wire-miner.ts";
+import type { WireMiner } from "../sim/wire-miner.ts";
 import type { RunningHub } from "../start-hub.ts";
 import { openHub } from "../test-hub.ts";
+import { openDigitsStage } from "./digits-stage.ts";
 
 /**
  * The journey of the money: two miners earn on a real hub, time passes on its clock, their pay matures, the operator closes
  * the epoch, and what they earned is spent as API balance and paid out under a root.
  */
-const graphPath = fileURLToPath(new URL("../../models/digits/model.onnx", import.meta.url));
 const seven = fileURLToPath(new URL("../../models/digits/examples/seven.json", import.meta.url));
-const minersOwnRuntime = createReferenceNode();
+const stage = openDigitsStage(1);
 let dataDir: string;
 let hub: RunningHub;
 let shift = 0;
@@ -41,19 +39,12 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await hub?.close();
-  await minersOwnRuntime.close();
+  await stage.close();
   await rm(dataDir, { recursive: true, force: true });
 });
 
 async function mine(): Promise<WireMiner> {
-  const miner = new WireMiner({
-    url: hub.url,
-    compute: async (model, inputs) => {
-      const run = await minersOwnRuntime.run({ key: model, graphPath }, inputs, 10_000);
-      assert(run.ok, "the model runs");
-      return run.value.outputs;
-    },
-  });
+  const miner = stage.miner(hub.url);
   await miner.connect();
   return miner;
 }

@@ -2,21 +2,19 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { limits } from "../../shared/limits.ts";
 import { type HubToMiner, preimages, type SessionRole } from "../../shared/protocol.ts";
 import { assert } from "../../shared/result.ts";
-import { createReferenceNode } from "../reference/node.ts";
-import { WireMiner } from "../sim/wire-miner.ts";
+import { openDigitsStage } from "../journeys/digits-stage.ts";
+import type { WireMiner } from "../sim/wire-miner.ts";
 import { ed25519PublicKey, verifyEd25519 } from "../sockets/identity.ts";
 import type { RunningHub } from "../start-hub.ts";
 import { openHub } from "../test-hub.ts";
 
 /** A validator attests a miner over real sockets; the word, what proves it and the day's sums end up in the store. */
 
-const graphPath = fileURLToPath(new URL("../../models/digits/model.onnx", import.meta.url));
-const runtime = createReferenceNode();
+const stage = openDigitsStage(1);
 let dataDir: string;
 let hub: RunningHub;
 
@@ -26,20 +24,12 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await hub?.close();
-  await runtime.close();
+  await stage.close();
   await rm(dataDir, { recursive: true, force: true });
 });
 
 async function joined(role: SessionRole): Promise<WireMiner> {
-  const miner = new WireMiner({
-    url: hub.url,
-    role,
-    compute: async (model, inputs) => {
-      const run = await runtime.run({ key: model, graphPath }, inputs, 10_000);
-      assert(run.ok, "the model runs");
-      return run.value.outputs;
-    },
-  });
+  const miner = stage.miner(hub.url, { role });
   await miner.connect();
   await expect.poll(() => hub.state.roster.able("digits@1" as never, role).length, { timeout: 30_000 }).toBe(1);
   return miner;

@@ -1,24 +1,17 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { drawDigit } from "../../models/digits/draw.ts";
 import type { AccountId, ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
-import { seededRng } from "../../shared/random.ts";
-import { assert } from "../../shared/result.ts";
 import { accounts } from "../economy/accounts.ts";
 import { legsOf, type Transfer } from "../economy/ledger.ts";
-import { createReferenceNode } from "../reference/node.ts";
-import { WireMiner } from "../sim/wire-miner.ts";
+import { openDigitsStage } from "../journeys/digits-stage.ts";
 import type { RunningHub } from "../start-hub.ts";
 import { openHub } from "../test-hub.ts";
 import { takeBonusBack } from "./demand.ts";
 
 /** Pledges raise the pay of a model's miners on a living hub, until they are spent. */
-const graphPath = fileURLToPath(new URL("../../models/digits/model.onnx", import.meta.url));
-const reference = createReferenceNode();
-const rng = seededRng(5);
+const stage = openDigitsStage(5);
 let dataDir: string;
 let hub: RunningHub;
 
@@ -28,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await hub?.close();
-  await reference.close();
+  await stage.close();
   await rm(dataDir, { recursive: true, force: true });
 });
 
@@ -42,11 +35,7 @@ const call = async (method: string, path: string, body?: unknown) => {
   expect(response.status, JSON.stringify(answer)).toBeLessThan(300);
   return answer;
 };
-const infer = async () => {
-  const data = [...drawDigit(3, () => rng.next())];
-  const inputs = [{ name: "image", datatype: "FP32", shape: [1, 1, 28, 28], data }];
-  await call("POST", "/v2/models/digits/infer", { inputs });
-};
+const infer = () => call("POST", "/v2/models/digits/infer", stage.three());
 const bonuses = async () => {
   const { data } = await hub.store.entries({}, { limit: 1_000, after: null });
   return data.filter(({ kind }) => kind === "bonus");
@@ -55,14 +44,7 @@ const bonuses = async () => {
 it("a pledge raises each miner's pay in the commit of its settlement, and no more once it is spent", {
   timeout: 300_000,
 }, async () => {
-  const miner = new WireMiner({
-    url: hub.url,
-    compute: async (model, inputs) => {
-      const run = await reference.run({ key: model, graphPath }, inputs, 60_000);
-      assert(run.ok, "the model runs");
-      return run.value.outputs;
-    },
-  });
+  const miner = stage.miner(hub.url);
   await miner.connect();
   const ready = async () => (await call("GET", "/v2/models/digits")).parameters.miners_ready;
   await expect.poll(ready, { timeout: 60_000 }).toBe(1);

@@ -1,44 +1,23 @@
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { pino } from "pino";
 import { expect, it } from "vitest";
-import { drawDigit } from "../../models/digits/draw.ts";
 import { casesSchema } from "../../shared/case-api.ts";
-import { seededRng } from "../../shared/random.ts";
 import { assert } from "../../shared/result.ts";
-import { loadConfig } from "../config.ts";
-import { createReferenceNode } from "../reference/node.ts";
-import { WireMiner } from "../sim/wire-miner.ts";
-import { startHub } from "../start-hub.ts";
+import { openDigitsStage } from "../journeys/digits-stage.ts";
+import { openHub } from "../test-hub.ts";
+import { openReceiver } from "./test-receiver.ts";
 
 /** Who hears of a ruling: who reported, and whose delegated stake was slashed. Nobody else, and nothing of the review. */
 
-const graphPath = fileURLToPath(new URL("../../models/digits/model.onnx", import.meta.url));
 const wait = { timeout: 30_000 };
 
 it("delivers case.decided to the parties of a case and to nobody else", { timeout: 120_000 }, async () => {
   const dataDir = await mkdtemp(join(tmpdir(), "tabgrid-decided-"));
-  const config = loadConfig({ TABGRID_DATA: dataDir, TABGRID_PORT: "0" });
-  assert(config.ok, "the default settings are valid");
-  const fatal = (error: unknown) => expect.fail(String(error));
-  const log = pino({ level: "silent" });
-  const options = { config: config.value, log, version: "test", clientDir: null, fatal, webhooksToLoopback: true };
-  const hub = await startHub(options);
-  const runtime = createReferenceNode();
-  const received: { path: string; body: string }[] = [];
-  const receiver = createServer(async (request, response) => {
-    let body = "";
-    for await (const chunk of request) body += chunk;
-    received.push({ path: request.url as string, body });
-    response.writeHead(204).end();
-  });
-  receiver.listen(0, "127.0.0.1");
-  await once(receiver, "listening");
+  const hub = await openHub(dataDir, { webhooksToLoopback: true });
+  const stage = openDigitsStage(5);
+  const receiver = await openReceiver();
+  const { received } = receiver;
   const call = async (path: string, token: string, body?: unknown) => {
     const response = await fetch(`${hub.url}${path}`, {
       method: body === undefined ? "GET" : "POST",
@@ -51,8 +30,7 @@ it("delivers case.decided to the parties of a case and to nobody else", { timeou
   };
   const operator = hub.adminToken.value;
   const hears = async (name: string, key: string) => {
-    const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/${name}`;
-    await call("/api/v1/webhooks", key, { url, events: ["case.decided"] });
+    await call("/api/v1/webhooks", key, { url: `${receiver.url}/${name}`, events: ["case.decided"] });
   };
   const customer = async (name: string): Promise<string> => {
     const made = await call("/api/v1/customers", operator, { name });
@@ -60,11 +38,8 @@ it("delivers case.decided to the parties of a case and to nobody else", { timeou
     await hears(name, made.key);
     return made.key;
   };
-  const rng = seededRng(5);
   const settled = async (key: string): Promise<string> => {
-    const data = [...drawDigit(3, () => rng.next())];
-    const inputs = [{ name: "image", datatype: "FP32", shape: [1, 1, 28, 28], data }];
-    const { parameters } = await call("/v2/models/digits/infer", key, { inputs });
+    const { parameters } = await call("/v2/models/digits/infer", key, stage.three());
     await expect.poll(async () => (await call(`/api/v1/tasks/${parameters.task}`, key)).state, wait).toBe("settled");
     return parameters.receipt;
   };
@@ -75,14 +50,7 @@ it("delivers case.decided to the parties of a case and to nobody else", { timeou
     await call(`/api/v1/cases/${open.case}/decision`, operator, { ruling, reason: "WORDS" });
     return open.case;
   };
-  const miner = new WireMiner({
-    url: hub.url,
-    compute: async (model, inputs) => {
-      const run = await runtime.run({ key: model, graphPath }, inputs, 10_000);
-      assert(run.ok, "the model runs");
-      return run.value.outputs;
-    },
-  });
+  const miner = stage.miner(hub.url);
   try {
     const reporter = await customer("reporter");
     const delegator = await customer("delegator");
@@ -132,7 +100,7 @@ it("delivers case.decided to the parties of a case and to nobody else", { timeou
   } finally {
     await miner.drop();
     await hub.close();
-    await runtime.close();
+    await stage.close();
     receiver.close();
     await rm(dataDir, { recursive: true, force: true });
   }
