@@ -49,7 +49,8 @@ export default defineConfig({
   preview: { headers: isolation },
   build: {
     outDir: "../dist/client",
-    emptyOutDir: true,
+    // While it is rebuilt under a running hub (`npm run dev`), the last page stays until the next one is there.
+    emptyOutDir: !process.argv.includes("--watch"),
     target: "es2022",
     assetsInlineLimit: 0,
     rolldownOptions: {
