@@ -154,8 +154,7 @@ async function assemble(options: HubOptions, store: Store, reference: ReferenceN
       proofOf: (witness) => sockets.witnesses.takeProof(witness),
       fatal: options.fatal,
     },
-    pools,
-    deposits,
+    { pools, deposits, credits: await store.settlement.credits() },
   );
 
   const statistics = new Statistics(state, clock.now);

@@ -154,6 +154,11 @@ export async function revise(past: Past, { books, domains, pools, exhibits }: Re
       for (const account of [accounts.domain(domain), accounts.foundation]) await load(account);
       const { transfer, claim } = overturn(fact, settlement, balanceOf, domain, past.held.get(fact.task));
       post(transfer);
+      const fromPool = transfer?.legs.find(({ account }) => account === accounts.pool(domain));
+      if (transfer && fromPool) {
+        const { id: by } = transfer;
+        revision.held.push({ kind: "credited", domain, owner: fact.owner, gain: fromPool.amount, by });
+      }
       const bonus = past.bonuses.get(fact.task);
       if (bonus && record) {
         const held = past.held.get(fact.task) ?? new Map();
@@ -215,7 +220,7 @@ export async function revise(past: Past, { books, domains, pools, exhibits }: Re
 
 /**
  * Writes a batch with what pledges add to it and what it looks back at, in one transaction that reads the books as they are.
- * Returns the transfers that came to the batch's own.
+ * Returns what came to the batch's own.
  */
 export async function commitRevision(
   store: Store,
@@ -223,22 +228,25 @@ export async function commitRevision(
   at: Millis,
   wanted: ReadonlySet<ModelKey>,
   decide: (books: Books) => Promise<Revision>,
-): Promise<Transfer[]> {
-  const written = await store.parties.act<Transfer[]>({ key: null, inputHash: "", at }, async (books) => {
-    const { batch, bonuses } = await raisePay(settled, wanted, books);
-    const { transfers, tasks, audit, cases, held, parties, webhookEvents } = await decide(books);
-    return ok({
-      ...batch,
-      tasks: [...(batch.tasks ?? []), ...tasks],
-      transfers: [...(batch.transfers ?? []), ...transfers],
-      held: [...(batch.held ?? []), ...held],
-      audit,
-      cases,
-      parties: [...(batch.parties ?? []), ...parties],
-      webhookEvents: [...(batch.webhookEvents ?? []), ...webhookEvents],
-      reply: [...bonuses, ...transfers],
-    });
-  });
+): Promise<Pick<Revision, "transfers" | "held">> {
+  const written = await store.parties.act<Pick<Revision, "transfers" | "held">>(
+    { key: null, inputHash: "", at },
+    async (books) => {
+      const { batch, bonuses } = await raisePay(settled, wanted, books);
+      const { transfers, tasks, audit, cases, held, parties, webhookEvents } = await decide(books);
+      return ok({
+        ...batch,
+        tasks: [...(batch.tasks ?? []), ...tasks],
+        transfers: [...(batch.transfers ?? []), ...transfers],
+        held: [...(batch.held ?? []), ...held],
+        audit,
+        cases,
+        parties: [...(batch.parties ?? []), ...parties],
+        webhookEvents: [...(batch.webhookEvents ?? []), ...webhookEvents],
+        reply: { transfers: [...bonuses, ...transfers], held },
+      });
+    },
+  );
   assert(written.ok, "a revision is refused by nobody");
   return written.value.reply;
 }

@@ -1,5 +1,6 @@
 import { executionsPriced } from "../../shared/pricing.ts";
 import { sessionRoles } from "../../shared/protocol.ts";
+import { oweCanary } from "./canary-owed.ts";
 import { checkRate, payOf } from "./check-policy.ts";
 import type { CoreModel } from "./events.ts";
 import type { WorkItem } from "./queue.ts";
@@ -83,7 +84,7 @@ export function drawWanted(step: Step, task: OpenTask, model: CoreModel): number
   if (rate >= 1) return 2;
   if (step.rng.next() >= rate) return 1;
   if (step.rng.next() >= referenceShareOf(step, task) * checksOf(step, task).canaryPart) return 2;
-  return oweCanary(step, primary, model) ? 1 : 2;
+  return oweCanary(step, primary, model, spec, primary) ? 1 : 2;
 }
 
 export function referenceShareOf(step: Step, task: OpenTask): number {
@@ -115,18 +116,9 @@ export function oweValidators(step: Step, task: OpenTask, agreeing: readonly Run
     const id = run.miner && roster.byMiner.get(run.miner);
     const session = id ? roster.sessions.get(id) : undefined;
     if (session?.role !== "validator") continue;
-    if (step.rng.next() < referenceShareOf(step, task) * checksOf(step, task).canaryPart) oweCanary(step, run, model);
+    if (step.rng.next() < referenceShareOf(step, task) * checksOf(step, task).canaryPart)
+      oweCanary(step, run, model, task.spec, task.runs[0]);
   }
-}
-
-/** Has a known answer sent to the miner of a run; false where it is gone or the reference node makes none. */
-export function oweCanary(step: Step, run: Run, model: CoreModel): boolean {
-  const id = run.miner && step.state.roster.byMiner.get(run.miner);
-  const on = id ? step.state.roster.sessions.get(id)?.models.get(model.key) : undefined;
-  if (!id || !on || model.referenceMs === null || model.golden.length === 0) return false;
-  on.canariesDue++;
-  step.state.canarySessions.add(id);
-  return true;
 }
 
 /** An owner whose failure of a known answer says something about its device class. */

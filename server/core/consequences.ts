@@ -1,6 +1,7 @@
 import type { OwnerId } from "../../shared/ids.ts";
 import type { Comparison } from "../../shared/tolerance.ts";
-import { groundOf, groundOn, isWitness, oweCanary } from "./checkers.ts";
+import { oweCanary, owedByItself } from "./canary-owed.ts";
+import { groundOf, groundOn, isWitness } from "./checkers.ts";
 import type { CoreModel, HubEvent, Mismatch, Overturn, Standing } from "./events.ts";
 import type { MinerSession } from "./roster.ts";
 import { type OpenTask, paidRole, type Run, type Step } from "./state.ts";
@@ -90,7 +91,7 @@ export function blame(
   if (session) session.refuted++;
   if (suspends) openCase(step, standing);
   if (isCanary) failedKnownAnswer(step, standing, ground, run, witness);
-  else if (witness) oweCanary(step, run, model);
+  else if (witness) oweCanary(step, run, model, task.spec, run);
   out.push({ kind: "standing", standing });
 }
 
@@ -168,7 +169,7 @@ function quarantine(step: Step, ground: Ground): void {
     on.reason = QUARANTINED;
     const struck = mismatchesOf(session.standing).some((one) => groundKey(one) === groundKey(ground));
     if (struck) {
-      on.canariesDue = 1;
+      on.canariesOwed = [owedByItself(state, session, ground.model)];
       state.canarySessions.add(session.id);
     }
     state.roster.refresh(session);

@@ -341,6 +341,8 @@ export interface PoolWork {
   /** and its work, where executions differ in theirs: FLOP. */
   work?: bigint;
   why: "canary" | "recheck" | "refuted";
+  /** Whose work it looked at; null where that was only the reference node's. */
+  subject: OwnerId | null;
   executions: Execution[];
 }
 

@@ -103,7 +103,7 @@ it("waits for the known answer that shows whose fault a strike was", () => {
   const { on } = modelOf(world, ann);
   assert(on, "it is admitted");
   rule(world, true);
-  on.canariesDue = 1;
+  on.canariesOwed = [{ subject: "own_ann" as OwnerId, price: 1_000n }];
   world.state.canarySessions.add(ann);
   world.tick(500);
   expect(world.pending.filter(({ kind }) => kind === "prepare")).toEqual([]);

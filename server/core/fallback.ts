@@ -8,7 +8,7 @@ import type { Step } from "./state.ts";
  * known answer that shows whose fault a strike was comes first: it needs the GPU.
  */
 export function mayFallBack(session: MinerSession, model: ModelKey, on: ModelOnMiner): boolean {
-  if (!on.quarantined || on.canariesDue > 0 || (on.runtime ?? session.device.runtime) === "wasm") return false;
+  if (!on.quarantined || on.canariesOwed.length > 0 || (on.runtime ?? session.device.runtime) === "wasm") return false;
   for (const assignment of session.assignments.values()) if (assignment.model === model) return false;
   return true;
 }

@@ -4,6 +4,7 @@ import type { AssignmentMode } from "../../shared/protocol.ts";
 import type { Tensor } from "../../shared/tensor.ts";
 import { tensorsHash } from "../../shared/tensors-hash.ts";
 import { compareResults } from "../../shared/tolerance.ts";
+import type { CanaryOwed } from "./canary-owed.ts";
 import { blame, credit } from "./consequences.ts";
 import type { CoreModel, HubEvent, TaskSpec } from "./events.ts";
 import { freshQuestion, type KnownAnswer } from "./known-answers.ts";
@@ -49,7 +50,8 @@ export function grantCanaries(step: Step): void {
     const session = state.roster.sessions.get(id);
     let isOwed = false;
     for (const [key, on] of session?.models ?? []) {
-      if (!session || on.canariesDue === 0) continue;
+      const [owed] = on.canariesOwed;
+      if (!session || !owed) continue;
       if (!mayShow(on)) {
         isOwed ||= on.state === "preparing";
         continue;
@@ -58,11 +60,11 @@ export function grantCanaries(step: Step): void {
       if (mayTake(session)) {
         const known = state.known.take(key, session.owner);
         if (known) {
-          on.canariesDue--;
-          send(step, session, model, known);
+          on.canariesOwed.shift();
+          send(step, session, model, known, owed);
         } else orderKnownAnswer(step, model);
       }
-      isOwed ||= on.canariesDue > 0;
+      isOwed ||= on.canariesOwed.length > 0;
     }
     if (!isOwed) state.canarySessions.delete(id);
   }
@@ -75,9 +77,9 @@ const mayShow = (on: ModelOnMiner): boolean => on.state === "admitted" || on.qua
 const mayTake = (session: MinerSession): boolean =>
   session.accepting && session.graceEndsAt === null && session.messages.size < session.slots * limits.inFlightPerSlot;
 
-function send(step: Step, session: MinerSession, model: CoreModel, known: KnownAnswer): void {
-  const spec = specOf(step, model, known.inputs, known.inputHash, known.mode);
-  const task = open(step, spec, { kind: "canary", expected: known });
+function send(step: Step, session: MinerSession, model: CoreModel, known: KnownAnswer, owed: CanaryOwed): void {
+  const spec = { ...specOf(step, model, known.inputs, known.inputHash, known.mode), price: owed.price };
+  const task = open(step, spec, { kind: "canary", expected: known, subject: owed.subject });
   grant(step, session, model, [{ task: task.spec.task, role: session.role === "validator" ? "check" : "primary" }]);
   task.waiting = 0;
 }
@@ -132,7 +134,6 @@ function open(step: Step, spec: TaskSpec, origin: Origin): OpenTask {
   return task;
 }
 
-/** A canary is worth what one execution of the model last cost a customer. */
 function specOf(step: Step, model: CoreModel, inputs: Tensor[], inputHash: string, mode: AssignmentMode): TaskSpec {
   const { state, now } = step;
   return {
@@ -144,7 +145,7 @@ function specOf(step: Step, model: CoreModel, inputs: Tensor[], inputHash: strin
     rows: 1,
     dims: {},
     work: 0n,
-    price: state.executionPrice.get(model.key) ?? 0n,
+    price: 0n,
     level: "fast",
     deadlineAt: now + limits.deadlineDefaultMs,
     mode,

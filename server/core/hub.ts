@@ -1,10 +1,10 @@
 import { failure } from "../../shared/errors.ts";
 import type { SessionId } from "../../shared/ids.ts";
 import { limits } from "../../shared/limits.ts";
-import { executionsPriced } from "../../shared/pricing.ts";
 import type { Rng } from "../../shared/random.ts";
 import { unreachable } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
+import { executionPrice } from "./canary-owed.ts";
 import { groundOn } from "./checkers.ts";
 import { decideCase, QUARANTINED, ruleClass } from "./consequences.ts";
 import { deviceClassOf } from "./device-class.ts";
@@ -20,7 +20,6 @@ import { endWithout, enqueue, freshProgress, type HubState, type OpenTask, type 
 import { freshText } from "./text.ts";
 import { followStreams } from "./text-chunks.ts";
 import { referenceTokens, stopText } from "./text-stream.ts";
-import { checkPrice } from "./text-terms.ts";
 import { freshStanding, NEWCOMER_PASSES, passesOf } from "./trust.ts";
 import { tooSlowFor } from "./validators.ts";
 import { advanceWitness } from "./witness.ts";
@@ -130,10 +129,7 @@ function submit(step: Step, { spec }: EventOf<"task.submitted">): void {
   const refusal = whyUnserviceable(step, model);
   if (refusal) return endWithout(step, task, "failed", refusal);
   state.prices.add(spec.price);
-  const each = spec.text
-    ? checkPrice(spec.text, spec.text.maxTokens)
-    : spec.price / BigInt(executionsPriced(spec.level));
-  state.executionPrice.set(spec.model, each);
+  state.executionPrice.set(spec.model, executionPrice(spec));
   state.queue.demand.set(spec.model, (state.queue.demand.get(spec.model) ?? 0) + 1);
   earnHedge(step);
   enqueue(step, task, "primary", false);

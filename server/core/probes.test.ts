@@ -141,9 +141,9 @@ it("owes a canary to those who were admitted before a renewal", () => {
   const world = new World();
   world.apply(renewed(world, setOf(1, 5)));
   const on = prepare(world, "ann", honest);
-  expect(on?.canariesDue).toBe(0);
+  expect(on?.canariesOwed).toEqual([]);
   const [effect] = step(world.state, [renewed(world, setOf(2, 6))], world.rng).effects;
-  expect(on?.canariesDue).toBe(1);
+  expect(on?.canariesOwed).toHaveLength(1);
   expect(effect?.kind, "its answer is ordered").toBe("run-reference");
 });
 
@@ -158,7 +158,7 @@ it("gives no canary to who failed the known answers, only to who may still show 
     const on = prepare(world, name, answer);
     const session = world.state.roster.byMiner.get(`m_${name}` as MinerId);
     if (!on || !session) throw new Error(`${name} is there`);
-    on.canariesDue = 1;
+    on.canariesOwed = [{ subject: `own_${name}` as OwnerId, price: 1_000n }];
     world.state.canarySessions.add(session);
     return step(world.state, [{ kind: "tick", at: world.now }], world.rng).effects.map(({ kind }) => kind);
   };

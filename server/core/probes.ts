@@ -3,6 +3,7 @@ import type { ModelKey } from "../../shared/ids.ts";
 import { matchSpecs, type Tensor } from "../../shared/tensor.ts";
 import type { Millis } from "../../shared/time.ts";
 import { compareResults } from "../../shared/tolerance.ts";
+import { owedByItself } from "./canary-owed.ts";
 import type { CoreModel } from "./events.ts";
 import type { Step } from "./state.ts";
 
@@ -32,7 +33,7 @@ export function renewProbes({ state }: Step, { set }: ProbesRenewed): void {
   for (const session of state.roster.sessions.values()) {
     const on = session.models.get(set.model);
     if (on?.state !== "admitted") continue;
-    on.canariesDue = Math.max(1, on.canariesDue);
+    if (on.canariesOwed.length === 0) on.canariesOwed.push(owedByItself(state, session, set.model));
     state.canarySessions.add(session.id);
   }
 }

@@ -4,6 +4,7 @@ import type { Nano } from "../../shared/money.ts";
 import type { AssignmentMode, Device, SessionRole } from "../../shared/protocol.ts";
 import { nextInt, type Rng } from "../../shared/random.ts";
 import type { Millis } from "../../shared/time.ts";
+import type { CanaryOwed } from "./canary-owed.ts";
 import { RecentAnswers } from "./check-policy.ts";
 import type { Standing } from "./events.ts";
 import type { ProbeSet } from "./probes.ts";
@@ -35,7 +36,7 @@ export interface ModelOnMiner {
   /** Refused because its device class is: it is given known answers only. */
   quarantined: boolean;
   /** Known answers that it shall be given as ordinary work. */
-  canariesDue: number;
+  canariesOwed: CanaryOwed[];
   recent: RecentAnswers;
 }
 
@@ -52,7 +53,7 @@ export const freshModel = (
   reason: null,
   deviceClass: "",
   quarantined: false,
-  canariesDue: 0,
+  canariesOwed: [],
   recent: new RecentAnswers(),
 });
 

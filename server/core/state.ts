@@ -55,7 +55,8 @@ export interface Run {
  */
 export type Origin =
   | { kind: "customer" }
-  | { kind: "canary"; expected: KnownAnswer }
+  /** `subject`: whose work it stands in for a check of. */
+  | { kind: "canary"; expected: KnownAnswer; subject: OwnerId }
   | { kind: "recheck"; answer: Run }
   | { kind: "supply" };
 

@@ -1,4 +1,5 @@
 import { failure } from "../../shared/errors.ts";
+import type { OwnerId } from "../../shared/ids.ts";
 import { executionsPriced } from "../../shared/pricing.ts";
 import { tensorsHash } from "../../shared/tensors-hash.ts";
 import { prefillWork } from "../../shared/text-work.ts";
@@ -228,6 +229,13 @@ function textWorkOf(
   return { work: makingWork(terms, span), repeated, span, ...(before?.preempted ? { preempted: true } : {}) };
 }
 
+/** A recheck looks at the first answer, a refuted task's checks at whoever was refuted. */
+function subjectOf({ origin, runs }: OpenTask): OwnerId | null {
+  if (origin.kind === "canary") return origin.subject;
+  const by = (runs.find((run) => isMaker(run) && run.accepted === false) ?? runs[0])?.by;
+  return by === undefined || by === "reference" ? null : by;
+}
+
 /** What the hub wanted done for itself: only what was run for it, and not the answer it looked at again. */
 function payFromPool(step: Step, task: OpenTask): void {
   const { spec, origin, runs, text } = task;
@@ -241,6 +249,7 @@ function payFromPool(step: Step, task: OpenTask): void {
     royaltyBasisPoints: model.royaltyBasisPoints,
     price: spec.price / BigInt(executionsPriced(spec.level)),
     why: origin.kind === "canary" || origin.kind === "recheck" ? origin.kind : "refuted",
+    subject: subjectOf(task),
     executions: own.map((run) => executionOf(task, run)),
   };
   if (text) {

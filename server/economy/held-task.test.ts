@@ -76,6 +76,12 @@ describe("heldTask", () => {
     expect(task.checks).toEqual([{ owner: "own_bob", worth: 10_000n }]);
   });
 
+  it("where primary and check share what the pool lacks, the price is claimed once", () => {
+    const { task } = held(fact("fast", [execution("ann", "primary"), execution("bob", "check")]), 0n);
+    expect(task.pay.map(({ amount }) => amount)).toEqual([3_750n, 3_750n]);
+    expect(task.pay.map(({ worth }) => worth)).toEqual([5_597n, 4_402n]);
+  });
+
   it("a check that disagreed or was not signed is no claim", () => {
     for (const change of [{ accepted: false }, { signed: false }])
       expect(held(fact("fast", [execution("ann", "primary"), execution("bob", "check", change)])).task.checks).toEqual(

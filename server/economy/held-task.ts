@@ -3,6 +3,7 @@ import { ceilDiv, type Nano } from "../../shared/money.ts";
 import { assert } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
 import { accounts, heldPayOwner } from "./accounts.ts";
+import { least } from "./apportion.ts";
 import type { Transfer } from "./ledger.ts";
 import type { PoolPayment, PoolWork } from "./pool-work.ts";
 import { type DomainRevenue, revenueTable, type Settlement } from "./revenue.ts";
@@ -56,9 +57,9 @@ export function heldTask(
   for (const { owner, amount } of settlement.pay) {
     if (amount === 0n) continue;
     // What the verification pool paid on top of the price comes last and is worth nothing of it.
-    const isPriced = amount <= unearned;
-    if (isPriced) unearned -= amount;
-    pay.push({ owner, amount, worth: isPriced ? (fact.price * amount) / minersPart : 0n });
+    const ofPrice = least(amount, unearned);
+    unearned -= ofPrice;
+    pay.push({ owner, amount, worth: (fact.price * ofPrice) / minersPart });
   }
 
   for (const { account, amount } of bonus?.legs ?? []) {

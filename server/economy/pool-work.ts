@@ -1,11 +1,13 @@
 import type { TabgridError } from "../../shared/errors.ts";
-import type { AccountId, TaskId } from "../../shared/ids.ts";
+import type { AccountId, OwnerId, TaskId } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
 import { accounts } from "./accounts.ts";
+import { least } from "./apportion.ts";
 import { legsOf, type Transfer } from "./ledger.ts";
-import { type DomainRevenue, type PayLine, revenueTable } from "./revenue.ts";
+import { type DomainRevenue, revenueTable } from "./revenue.ts";
+import { BY_POOL, type PayLine } from "./task-pay.ts";
 import type { VerifiedExecution } from "./verified-task.ts";
 
 export interface PoolWork {
@@ -18,10 +20,12 @@ export interface PoolWork {
   work?: bigint;
   /** With the task it makes the posting unique. */
   why: string;
+  /** Whose work it looked at, which pays for it (check-credit.ts). */
+  subject: OwnerId | null;
   executions: readonly VerifiedExecution[];
 }
 
-/** Work that the hub ordered for itself, paid out of the domain's verification pool like an unpriced check. */
+/** Work that the hub ordered for itself, paid like an unpriced check, as far as `pool` lasts: what may be spent on it. */
 export interface PoolPayment {
   /** Null where nothing is paid. */
   transfer: Transfer | null;
@@ -38,8 +42,9 @@ export function payPoolWork(fact: PoolWork, revenue: DomainRevenue, pool: Nano):
   let left = pool;
   for (const { by: owner, assignment, role: ran, accepted, signed, work } of fact.executions) {
     if (owner === "reference" || assignment === null || !accepted) continue;
-    const amount = fact.work && work !== undefined ? (whole * work) / fact.work : whole;
-    const isPaid = signed && amount > 0n && amount <= left;
+    const wanted = fact.work && work !== undefined ? (whole * work) / fact.work : whole;
+    const amount = least(wanted, left);
+    const isPaid = signed && amount > 0n;
     const role = ran === "primary" || ran === "hedge" ? "primary" : "check";
     const line = { owner, assignment, role, outcome: isPaid ? "paid" : "unpaid" } as const;
     pay.push({ ...line, amount: isPaid ? amount : 0n, reason: reasonOf(role, isPaid, signed) });
@@ -59,5 +64,5 @@ export function payPoolWork(fact: PoolWork, revenue: DomainRevenue, pool: Nano):
 function reasonOf(role: PayLine["role"], isPaid: boolean, signed: boolean): string {
   if (!signed) return "not signed in time: it stays in the verification pool";
   if (!isPaid) return `${role}: the verification pool is short`;
-  return role === "primary" ? "primary: the whole miners' part" : "check, paid by the verification pool";
+  return role === "primary" ? "primary: the whole miners' part" : BY_POOL;
 }

@@ -139,18 +139,20 @@ describe("who is paid", () => {
     }
   });
 
-  it("an unpriced check is paid by the pool, or not at all where the pool is short", () => {
+  it("an unpriced check is paid by the pool; what the pool lacks, primary and check share", () => {
     const checked = fact(MICRO, "fast", [execution("ann", "primary"), execution("bob", "check")]);
     const rich = settled(checked, 590n);
     expect(rich.poolGain).toBe(-590n);
     expect(gains(rich)).toMatchObject({ "miner:own_ann:held": 670n, "miner:own_bob:held": 670n });
-    const poor = settled(checked, 589n);
-    expect(poor.poolGain).toBe(80n);
-    expect(poor.pay[1]).toMatchObject({
-      outcome: "unpaid",
-      amount: 0n,
-      reason: expect.stringContaining("pool is short"),
-    });
+    const short = settled(checked, 589n);
+    expect(short.pay.map(({ amount }) => amount)).toEqual([669n, 669n]);
+    expect(short.poolGain, "80 of the price, 670 that are the primary's, and 588 of the pool").toBe(-588n);
+    const poor = settled(checked, 0n);
+    expect(poor.pay.map(({ amount }) => amount)).toEqual([375n, 375n]);
+    expect(poor.pay.map(({ reason }) => reason)).toEqual([
+      "primary: the whole miners' part, less what it shares with its check",
+      "check: a share of the primary's part and of the verification pool",
+    ]);
   });
 
   it("a newcomer halves the part with its checker; the reference node's half enters the pool", () => {
@@ -192,8 +194,15 @@ describe("who is paid", () => {
       execution("bob", "check"),
       execution("cid", "third"),
     ]);
-    expect(settled(three, 0n).pay.map(({ amount }) => amount)).toEqual([335n, 335n, 0n]);
+    expect(settled(three, 0n).pay.map(({ amount }) => amount)).toEqual([207n, 335n, 207n]);
     expect(settled(three, 255n).pay.map(({ amount }) => amount)).toEqual([335n, 335n, 335n]);
+  });
+
+  it("a check is paid though nobody is who answered, out of the part that nobody earns", () => {
+    const byHub = [execution("reference", "primary"), execution("ann", "check"), execution("bob", "third")];
+    expect(settled(fact(MICRO, "fast", byHub)).pay.map(({ amount }) => amount)).toEqual([375n, 375n]);
+    const refuted = [execution("ann", "primary", { accepted: false }), execution("bob", "check")];
+    expect(settled(fact(MICRO, "fast", refuted)).pay.map(({ amount }) => amount)).toEqual([670n]);
   });
 
   it("adds up what one owner earns twice", () => {

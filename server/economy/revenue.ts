@@ -1,11 +1,11 @@
 import { failure, type TabgridError } from "../../shared/errors.ts";
-import type { AccountId, AssignmentId, OwnerId } from "../../shared/ids.ts";
+import type { AccountId, OwnerId } from "../../shared/ids.ts";
 import { type Nano, split } from "../../shared/money.ts";
-import { executionsPriced } from "../../shared/pricing.ts";
 import { assert, err, ok, type Result } from "../../shared/result.ts";
 import { accounts } from "./accounts.ts";
 import { hex, legsOf, type Sha256, type Transfer } from "./ledger.ts";
-import type { VerifiedExecution, VerifiedTask } from "./verified-task.ts";
+import { madeBy, type PayLine, payLines } from "./task-pay.ts";
+import type { VerifiedTask } from "./verified-task.ts";
 
 /**
  * Who gets what of a verified task: the table of ../shared/money.md, "Revenue of one verified task". Shares are hundredths
@@ -83,26 +83,18 @@ export function revenueTable(revenue: DomainRevenue, royaltyBasisPoints: number)
   return ok(table);
 }
 
-/** Pay for one accepted execution of a miner; what was not accepted is reported by verification, with its reason. */
-export interface PayLine {
-  owner: OwnerId;
-  assignment: AssignmentId;
-  role: "primary" | "check";
-  outcome: "paid" | "unpaid";
-  amount: Nano;
-  reason: string;
-}
-
 export interface Settlement {
   transfer: Transfer;
   pay: PayLine[];
   /** What the domain's verification pool gains; negative where it pays a check. */
   poolGain: Nano;
+  /** Whose work that is on account of: checks are paid out of what an owner's own work brought in (check-credit.ts). */
+  madeBy: OwnerId | null;
 }
 
 /**
- * The postings of a verified task, out of the customer's hold. `pool` is the balance of the verification pool before.
- * Executions come in the order of their results. Refused like `revenueTable`.
+ * The postings of a verified task, out of the customer's hold. `pool` is what the verification pool may spend on checks of this
+ * task beside what the task pays into it. Executions come in the order of their results. Refused like `revenueTable`.
  */
 export function settle(
   fact: VerifiedTask,
@@ -144,103 +136,5 @@ export function settle(
     task: fact.task,
     legs: legsOf(gains),
   };
-  return ok({ transfer, pay, poolGain });
+  return ok({ transfer, pay, poolGain, madeBy: madeBy(fact) });
 }
-
-const isPrimary = ({ by, role }: VerifiedExecution): boolean =>
-  by !== "reference" && (role === "primary" || role === "hedge");
-
-/**
- * The miners' part is cut into one slot per priced execution, by their work, which is equal but for texts; the first is the
- * primary's, or shared by those who made a text one after the other. What nobody earns stays in the pool, out of which a
- * re-run beyond the priced ones is paid by the same measure as long as the pool lasts. A newcomer's check has no price of its
- * own in `fast`: it is cut out of the primary's part, again by work, which for tensors halves it.
- */
-function payLines(fact: VerifiedTask, miners: Nano, pool: Nano, tieBreak: (id: string) => string): PayLine[] {
-  const { executions } = fact;
-  const primary = executions.find((one) => isPrimary(one) && one.accepted) ?? executions.find(isPrimary);
-  const isNew = fact.text ? executions.some((one) => isPrimary(one) && one.newcomer) : primary?.newcomer;
-  const checked = executions.some((one) => (fact.text ? !isMaker(one) : !isPrimary(one)));
-  const priced = executionsPriced(fact.level);
-  const slots = priced === 1 && isNew && checked ? 2 : priced;
-  const checkWork = fact.text?.checkWork ?? fact.work;
-  const cut = Array.from({ length: slots }, (_, slot) => ({
-    id: `execution-${slot}`,
-    weight: !fact.text ? 1n : slot === 0 ? fact.work : checkWork,
-  }));
-  const amounts = [...split(miners, cut, tieBreak).values()];
-  const first = amounts[0] as Nano;
-
-  const lines: PayLine[] = [];
-  let left = pool + miners;
-  let reruns = 0;
-  const line = (one: VerifiedExecution, role: PayLine["role"], amount: Nano, reason: string) => {
-    if (one.by === "reference" || one.assignment === null) return;
-    left -= amount;
-    const outcome = amount > 0n ? "paid" : "unpaid";
-    lines.push({ owner: one.by, assignment: one.assignment, role, outcome, amount, reason });
-  };
-  const shares = textShares(fact, first, tieBreak);
-  const unpriced: VerifiedExecution[] = [];
-  for (const one of executions) {
-    if (one.by === "reference" || !one.accepted) continue;
-    const role = isPrimary(one) ? "primary" : "check";
-    const share = shares.get(one);
-    if (isPrimary(one) && one !== primary && share === undefined)
-      line(one, role, 0n, "hedge: the other miner's answer came first");
-    else if (!one.signed) line(one, role, 0n, "not signed in time: its part went to the verification pool");
-    else if (share !== undefined) line(one, role, share, reasonOfPart(one));
-    else if (one === primary) line(one, role, first, reasonOf(role, slots));
-    else if (++reruns < slots) line(one, role, amounts[reruns] as Nano, reasonOf(role, slots));
-    else unpriced.push(one);
-  }
-  const rate = (work: bigint): Nano => (fact.work > 0n ? (first * work) / fact.work : 0n);
-  for (const one of unpriced) {
-    const amount = fact.text ? rate(checkWork) : miners / BigInt(slots);
-    if (amount <= left) line(one, "check", amount, "check, paid by the verification pool");
-    else line(one, "check", 0n, "check: the verification pool is short");
-  }
-  payRepeated(fact, lines, left, rate);
-  return lines;
-}
-
-/** Whoever made a part of a text, the reference node too. */
-const isMaker = ({ role }: VerifiedExecution): boolean => role === "primary" || role === "hedge";
-
-/** The makers' slot of a text, by the work of each one's own accepted tokens; the reference node's part is nobody's. */
-function textShares(fact: VerifiedTask, amount: Nano, tieBreak: (id: string) => string): Map<VerifiedExecution, Nano> {
-  const makers = fact.text ? fact.executions.filter(isMaker) : [];
-  if (makers.length === 0) return new Map();
-  const cut = makers.map((one, at) => ({ id: `maker-${at}`, weight: one.work ?? 0n }));
-  const amounts = [...split(amount, cut, tieBreak).values()];
-  return new Map(makers.map((one, at) => [one, amounts[at] as Nano]));
-}
-
-/** Who goes on with a text reads it first: whoever left pays that out of what it earns here, then the pool as far as it lasts. */
-function payRepeated(fact: VerifiedTask, lines: PayLine[], pool: Nano, rate: (work: bigint) => Nano): void {
-  let left = pool;
-  const makers = fact.executions.filter(isMaker);
-  const lineOf = (one: VerifiedExecution | undefined) =>
-    one?.assignment ? lines.find(({ assignment }) => assignment === one.assignment) : undefined;
-  for (const [at, one] of makers.entries()) {
-    const line = lineOf(one);
-    if (!line || line.amount === 0n || !one.repeated) continue;
-    const wanted = rate(one.repeated);
-    const leaver = one.preempted ? undefined : lineOf(makers[at - 1]);
-    const owed = !leaver ? 0n : leaver.amount < wanted ? leaver.amount : wanted;
-    if (leaver && owed > 0n) {
-      leaver.amount -= owed;
-      leaver.reason += "; less what reading it again cost";
-      if (leaver.amount === 0n) leaver.outcome = "unpaid";
-    }
-    const fromPool = wanted - owed <= left ? wanted - owed : 0n;
-    left -= fromPool;
-    line.amount += owed + fromPool;
-  }
-}
-
-const reasonOfPart = ({ span }: VerifiedExecution): string =>
-  span ? `primary: tokens ${span.from + 1} to ${span.to}` : "primary: the whole text";
-
-const reasonOf = (role: PayLine["role"], slots: number): string =>
-  slots === 1 ? `${role}: the whole miners' part` : `${role}: 1/${slots} of the miners' part`;

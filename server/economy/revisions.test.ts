@@ -143,6 +143,7 @@ describe("payPoolWork", () => {
     royaltyBasisPoints: 2_000,
     price,
     why: "canary",
+    subject: null,
     executions,
   });
 
@@ -159,7 +160,7 @@ describe("payPoolWork", () => {
     });
   });
 
-  it("pays nothing that is unsigned or not accepted, nor more than the pool has", () => {
+  it("pays nothing that is unsigned or not accepted, and others as far as the pool lasts", () => {
     const executions = [
       execution("ann", { signed: false }),
       execution("bob", { accepted: false }),
@@ -167,6 +168,10 @@ describe("payPoolWork", () => {
       execution("cid"),
     ];
     expect(payPoolWork(work(executions), commonsRevenue, 669_999n)).toMatchObject({
+      ok: true,
+      value: { poolGain: -669_999n, pay: [{ outcome: "unpaid" }, { outcome: "paid", amount: 669_999n }] },
+    });
+    expect(payPoolWork(work(executions), commonsRevenue, 0n)).toMatchObject({
       ok: true,
       value: { transfer: null, poolGain: 0n, pay: [{ outcome: "unpaid" }, { outcome: "unpaid" }] },
     });

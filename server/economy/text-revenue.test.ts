@@ -97,6 +97,20 @@ describe("a settled text", () => {
     expect(poolGain).toBe(80_000n + 402_000n);
   });
 
+  test("shares with its makers, by work, what the pool lacks for a check", () => {
+    const made = [run("ann", "primary", { work: 400n }), run("ben", "primary", { work: 600n })];
+    const runs = [...made, run("cid", "check", { work: 100n })];
+    const rich = settled(text(runs), 1_000_000n);
+    expect(rich.pay).toEqual({ ann: 268_000n, ben: 402_000n, cid: 67_000n });
+    const own = settled(text(runs, { royaltyBasisPoints: 0 }));
+    expect(own.pay, "8 % of the price pay a check of 8.7 % as far as they go").toEqual({
+      ann: (348_000n * ((950_000n * 1_000n) / 1_100n)) / 870_000n,
+      ben: (522_000n * ((950_000n * 1_000n) / 1_100n)) / 870_000n,
+      cid: 86_363n,
+    });
+    expect(own.poolGain).toBeLessThan(3n);
+  });
+
   test("balances whatever its makers, and never takes more from the pool than it has", () => {
     const share = fc.record({
       work: fc.bigInt({ min: 1n, max: 10_000n }),

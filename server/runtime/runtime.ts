@@ -1,5 +1,5 @@
 import { failure } from "../../shared/errors.ts";
-import type { AccountId, OwnerId, TaskId } from "../../shared/ids.ts";
+import type { OwnerId, TaskId } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import type { Rng } from "../../shared/random.ts";
 import type { Result } from "../../shared/result.ts";
@@ -17,7 +17,7 @@ import { receiptBatch } from "../economy/receipts.ts";
 import type { Progress, Question } from "../reference/desk.ts";
 import { raises } from "../settlement/demand.ts";
 import type { DomainMap } from "../settlement/domain-map.ts";
-import { Settling } from "../settlement/settling.ts";
+import { type Funds, Settling } from "../settlement/settling.ts";
 import type { MinerEffect } from "../sockets/miners.ts";
 import { sha256 } from "../store/sha256.ts";
 import type { ChainSignature, Store } from "../store/store.ts";
@@ -69,12 +69,11 @@ export class Runtime {
   #done = 0;
   #waiting: { upTo: number; resolve: () => void }[] = [];
 
-  /** At start: the verification pools' balances by domain, and miners' deposits by account. */
-  constructor(options: RuntimeOptions, pools: ReadonlyMap<string, Nano>, deposits: ReadonlyMap<AccountId, Nano>) {
+  constructor(options: RuntimeOptions, funds: Funds) {
     this.#options = options;
     this.answers = new KeptAnswers(options.clock);
     this.observers.add(this.answers);
-    this.#settling = new Settling(options.domains, pools, deposits);
+    this.#settling = new Settling(options.domains, funds);
     this.#record = {
       ...options,
       live: this.live,
@@ -229,8 +228,8 @@ export class Runtime {
       const more = await commitRevision(store, batch ?? {}, change.at, domains.wanted, async (books) =>
         past ? revise(past, { ...parts, books }) : nothingRevised(),
       );
-      this.#settling.follow(more);
-      change.transfers = [...change.transfers, ...more];
+      this.#settling.follow(more.transfers, more.held);
+      change.transfers = [...change.transfers, ...more.transfers];
     } else if (batch) await store.commit(batch);
     this.#reportFunds(change.transfers);
     this.#send(effects);

@@ -9,7 +9,7 @@ import { WORDS_PER_PAYMENT } from "../core/witness.ts";
 import { expireHold, voidHold } from "../economy/holds.ts";
 import type { Transfer } from "../economy/ledger.ts";
 import { receiptLeaf } from "../economy/receipts.ts";
-import type { PayLine } from "../economy/revenue.ts";
+import type { PayLine } from "../economy/task-pay.ts";
 import type { Settling } from "../settlement/settling.ts";
 import type { AttestationRecord } from "../store/attestation-records.ts";
 import type { HeldChange } from "../store/held-changes.ts";
@@ -154,7 +154,7 @@ export class TurnRecord {
     const { settling, filesHash, live } = this.#parts;
     const { transfer, lines, held } = settling.settle(fact);
     this.#transfers.push(transfer);
-    this.#held.push({ kind: "settled", held, by: transfer.id });
+    this.#held.push(...held);
     const leaf = receiptLeaf(fact, transfer, {
       filesHash: filesHash(fact.model),
       depositOf: (owner) => settling.depositOf(owner, fact.model),
@@ -172,7 +172,7 @@ export class TurnRecord {
   #poolWork({ fact }: Effect<"pool-work">): void {
     const { transfer, lines, held } = this.#parts.settling.poolWork(fact);
     if (transfer) this.#transfers.push(transfer);
-    if (transfer && held) this.#held.push({ kind: "settled", held, by: transfer.id });
+    this.#held.push(...held);
     this.#addLines(fact.model, lines);
   }
 

@@ -3,9 +3,13 @@ import type { Nano } from "../../shared/money.ts";
 import { assert } from "../../shared/result.ts";
 import type { Standing } from "../core/events.ts";
 import { accounts, mayBeNegative } from "../economy/accounts.ts";
+import { type CheckCredit, CheckCredits } from "../economy/check-credit.ts";
 import { type Hold, hold } from "../economy/holds.ts";
 import { assertBalanced, inputHash, type Transfer } from "../economy/ledger.ts";
 import { sha256 } from "../store/sha256.ts";
+
+/** With the transfer that moved the pool: where that is posted already, so is this. */
+export type Credited = CheckCredit & { by: string };
 
 /**
  * The store's rules in memory (server/store/ledger-writer.ts): what is committed is all or nothing and outlives a crash; a
@@ -15,6 +19,7 @@ export class Books {
   readonly balances = new Map<AccountId, Nano>();
   readonly settlements = new Map<TaskId, Transfer>();
   readonly transfers: Transfer[] = [];
+  readonly credits = new CheckCredits();
   #posted = new Map<string, string>();
   #holds = new Map<TaskId, Hold>();
   #standings = new Map<OwnerId, string>();
@@ -37,7 +42,8 @@ export class Books {
     return true;
   }
 
-  commit(transfers: readonly Transfer[], standings: readonly Standing[]): void {
+  commit(transfers: readonly Transfer[], standings: readonly Standing[], credits: readonly Credited[] = []): void {
+    for (const credit of credits) if (!this.#posted.has(credit.by)) this.credits.add(credit);
     for (const transfer of transfers) this.#post(transfer);
     for (const standing of standings) this.#standings.set(standing.owner, JSON.stringify(standing));
   }

@@ -64,12 +64,12 @@ export class HubProcess {
 
   turn(now: number): Turn {
     const { effects, wakeAt } = step(this.state, this.#inbox.splice(0), this.#rng);
-    const { pool, transfers, standings } = postings(effects, this.books, now);
+    const { pool, transfers, standings, credits } = postings(effects, this.books, now);
     const isDurable = transfers.length + standings.length > 0;
     if (isDurable) this.commits++;
     const crash = isDurable ? this.#options.crashes?.get(this.commits) : undefined;
     if (crash === "before") return this.#die(now);
-    this.books.commit(transfers, standings);
+    this.books.commit(transfers, standings, credits);
     assert(this.books.balance(accounts.pool("commons")) === pool, "the pool is not what its postings say");
     for (const effect of effects) this.#committed(effect);
     const gains = new Map<OwnerId, Nano>();

@@ -191,7 +191,8 @@ export class LedgerLife {
     const { store, domains } = this.#books;
     const names = domains.names();
     const balances = await store.settlement.balances(names.map(accounts.pool));
-    return new Settling(domains, new Map(names.map((name) => [name, balances.get(accounts.pool(name)) ?? 0n])));
+    const pools = new Map(names.map((name) => [name, balances.get(accounts.pool(name)) ?? 0n]));
+    return new Settling(domains, { pools, deposits: new Map(), credits: await store.settlement.credits() });
   }
 
   /** The epoch that is due, if one is. */

@@ -83,12 +83,12 @@ export function workOf(facts: readonly CheckDone[], settling: Settling, domains:
   const leaves = facts.map((fact) => {
     const settled = settling.settle(fact);
     transfers.push(settled.transfer);
-    held.push({ kind: "settled", held: settled.held, by: settled.transfer.id });
+    held.push(...settled.held);
     const canary = sha256(fact.task)[23] as number;
     if (canary % 8 === 0) {
       const paid = settling.poolWork(canaryOf(fact));
       if (paid.transfer) transfers.push(paid.transfer);
-      if (paid.transfer && paid.held) held.push({ kind: "settled", held: paid.held, by: paid.transfer.id });
+      held.push(...paid.held);
     }
     return { receipt: receiptOf(fact.task), leaf: receiptLeaf(fact, settled.transfer) };
   });
@@ -119,5 +119,6 @@ const canaryOf = ({ task, at, model, royaltyBasisPoints, price, work, executions
   price,
   work,
   why: "canary",
+  subject: executions[0]?.by === "reference" ? null : (executions[0]?.by ?? null),
   executions: executions.slice(0, 1),
 });

@@ -98,8 +98,8 @@ export const mutants: readonly Mutant[] = [
   {
     rule: "a suspension outlives a crash",
     file: "core/consequences.ts",
-    from: 'else if (witness) oweCanary(step, run, model);\n  out.push({ kind: "standing", standing });',
-    to: "else if (witness) oweCanary(step, run, model);",
+    from: 'else if (witness) oweCanary(step, run, model, task.spec, run);\n  out.push({ kind: "standing", standing });',
+    to: "else if (witness) oweCanary(step, run, model, task.spec, run);",
   },
   {
     rule: "strikes suspend at 9.2",
@@ -139,9 +139,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     rule: "only signed work is paid",
-    file: "economy/revenue.ts",
-    from: "else if (!one.signed)",
-    to: "else if (one.computeMs < 0)",
+    file: "economy/task-pay.ts",
+    from: "taking.filter((one) => one.signed)",
+    to: "taking.filter(() => true)",
   },
   {
     rule: "a result comes from its assignee alone",

@@ -1,16 +1,19 @@
 import type { OwnerId, TaskId } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
+import { executionsPriced } from "../../shared/pricing.ts";
 import { assert } from "../../shared/result.ts";
 import type { HubEffect, Standing } from "../core/events.ts";
 import { accounts } from "../economy/accounts.ts";
 import { postCase } from "../economy/case-postings.ts";
+import { CheckCredits } from "../economy/check-credit.ts";
 import { expireHold, voidHold } from "../economy/holds.ts";
 import type { Transfer } from "../economy/ledger.ts";
 import { overturn } from "../economy/overturn.ts";
 import { payPoolWork } from "../economy/pool-work.ts";
 import { commonsRevenue, settle } from "../economy/revenue.ts";
+import { madeBy } from "../economy/task-pay.ts";
 import { sha256 } from "../store/sha256.ts";
-import type { Books } from "./books.ts";
+import type { Books, Credited } from "./books.ts";
 
 const DOMAIN = commonsRevenue.domain;
 
@@ -19,11 +22,18 @@ export function postings(
   effects: readonly HubEffect[],
   books: Books,
   at: number,
-): { transfers: Transfer[]; standings: Standing[]; pool: Nano } {
+): { transfers: Transfer[]; standings: Standing[]; credits: Credited[]; pool: Nano } {
   const transfers: Transfer[] = [];
   const standings = new Map<OwnerId, Standing>();
   const expired = new Set<TaskId>();
   let pool = books.balance(accounts.pool(DOMAIN));
+  const credits = new CheckCredits(books.credits.all());
+  const credited: Credited[] = [];
+  const credit = (owner: OwnerId | null, gain: Nano, by: Transfer | null) => {
+    if (owner === null || by === null) return;
+    credits.add({ domain: DOMAIN, owner, gain });
+    credited.push({ domain: DOMAIN, owner, gain, by: by.id });
+  };
   const post = (transfer: Transfer | null) => {
     if (transfer) transfers.push(transfer);
   };
@@ -43,17 +53,25 @@ export function postings(
         break;
       }
       case "check-done": {
-        const settled = settle(effect.fact, commonsRevenue, pool, sha256);
+        const { fact } = effect;
+        const execution = fact.price / BigInt(executionsPriced(fact.level));
+        const forChecks = credits.forChecks(DOMAIN, madeBy(fact), pool, execution);
+        const settled = settle(fact, commonsRevenue, forChecks, sha256);
         assert(settled.ok, "a published model's shares are valid");
-        pool += settled.value.poolGain;
-        post(settled.value.transfer);
+        const { transfer, poolGain } = settled.value;
+        pool += poolGain;
+        credit(settled.value.madeBy, poolGain, transfer);
+        post(transfer);
         break;
       }
       case "pool-work": {
-        const paid = payPoolWork(effect.fact, commonsRevenue, pool);
+        const { fact } = effect;
+        const paid = payPoolWork(fact, commonsRevenue, credits.forHub(DOMAIN, fact.subject, pool));
         assert(paid.ok, "a published model's shares are valid");
-        pool += paid.value.poolGain;
-        post(paid.value.transfer);
+        const { transfer, poolGain } = paid.value;
+        pool += poolGain;
+        credit(fact.subject, poolGain, transfer);
+        post(transfer);
         break;
       }
       case "overturned": {
@@ -61,8 +79,11 @@ export function postings(
         const settlement =
           books.settlements.get(task) ?? transfers.find(({ kind, task: of }) => kind === "settle" && of === task);
         assert(settlement, `${task} is overturned, but was never settled`);
-        post(overturn(effect.fact, settlement, balanceOf, DOMAIN).transfer);
+        const { transfer } = overturn(effect.fact, settlement, balanceOf, DOMAIN);
+        post(transfer);
+        const before = pool;
         pool = balanceOf(accounts.pool(DOMAIN));
+        credit(effect.fact.owner, pool - before, transfer);
         break;
       }
       case "case-closed": {
@@ -75,5 +96,5 @@ export function postings(
         standings.set(effect.standing.owner, effect.standing);
     }
   }
-  return { transfers, standings: [...standings.values()], pool };
+  return { transfers, standings: [...standings.values()], credits: credited, pool };
 }

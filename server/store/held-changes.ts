@@ -4,6 +4,7 @@ import type { Nano } from "../../shared/money.ts";
 import type { Millis } from "../../shared/time.ts";
 import { accounts } from "../economy/accounts.ts";
 import { apportion } from "../economy/apportion.ts";
+import type { CheckCredit } from "../economy/check-credit.ts";
 import type { HeldTask } from "../economy/held-task.ts";
 import { hex } from "../economy/ledger.ts";
 import type { Engine } from "./engine.ts";
@@ -27,6 +28,8 @@ export type HeldChange =
   | { kind: "forfeited"; owner: OwnerId; amount: Nano; by: string }
   /** A ruling ended all held pay of the owner. */
   | { kind: "expelled"; owner: OwnerId }
+  /** What the verification pool gained by an owner's work, or paid for looking at it; `by` as above. */
+  | ({ kind: "credited"; by: string } & CheckCredit)
   /** Attested: a claim to what the running epoch emits. */
   | { kind: "available"; owner: OwnerId; domain: string; model: ModelKey; ms: bigint };
 
@@ -40,6 +43,7 @@ export class HeldChanges {
   readonly #trx: Trx;
   readonly #tally: TallyRows;
   readonly #owners = new Map<string, OwnerRow>();
+  readonly #credits = new Map<string, Tables["check_credits"]>();
   #tasks: Tables["held_tasks"][] = [];
   #lines: Tables["held_pay"][] = [];
 
@@ -54,6 +58,7 @@ export class HeldChanges {
     await this.#load(changes.flatMap(ownersOf));
     for (const change of changes) {
       if (change.kind === "settled") this.#settled(change.held);
+      else if (change.kind === "credited") this.#credited(change);
       else if (change.kind === "available") {
         this.#tally.add(
           "availability",
@@ -68,6 +73,7 @@ export class HeldChanges {
       }
     }
     await this.#insert();
+    await this.#engine.insertRows(this.#trx, "check_credits", [...this.#credits.values()].sort(byOwner), addUp);
     const columns = ["accepted", "next_seq", "refuted_at", "frozen"].map((name) => `${name} = excluded.${name}`);
     const replace = `on conflict (owner) do update set ${columns.join(", ")}`;
     await this.#engine.insertRows(this.#trx, "held_owners", [...this.#owners.values()], replace);
@@ -99,7 +105,13 @@ export class HeldChanges {
     }
   }
 
-  async #change(change: Exclude<HeldChange, { kind: "settled" | "available" }>): Promise<void> {
+  #credited({ domain, owner, gain }: CheckCredit): void {
+    const key = `${domain} ${owner}`;
+    const credit = (this.#credits.get(key)?.credit ?? 0n) + gain;
+    this.#credits.set(key, { domain, owner, credit });
+  }
+
+  async #change(change: Exclude<HeldChange, { kind: "settled" | "credited" | "available" }>): Promise<void> {
     switch (change.kind) {
       case "overturned":
         await sql`delete from held_pay where task = ${change.task}`.execute(this.#trx);
@@ -187,7 +199,13 @@ export class HeldChanges {
   }
 }
 
+const addUp = "on conflict (domain, owner) do update set credit = check_credits.credit + excluded.credit";
+/** One order for all, so that no two commits wait for each other. */
+const byOwner = (a: Tables["check_credits"], b: Tables["check_credits"]): number =>
+  `${a.domain} ${a.owner}` < `${b.domain} ${b.owner}` ? -1 : 1;
+
 const ownersOf = (change: HeldChange): OwnerId[] => {
   if (change.kind === "settled") return change.held.pay.map(({ owner }) => owner);
-  return change.kind === "overturned" || change.kind === "available" ? [] : [change.owner];
+  const isOfNoLine = change.kind === "overturned" || change.kind === "credited" || change.kind === "available";
+  return isOfNoLine ? [] : [change.owner];
 };

@@ -3,6 +3,7 @@ import type { AccountId, OwnerId, TaskId } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
 import { assert } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
+import type { CheckCredit } from "../economy/check-credit.ts";
 import type { EpochMemory, EpochPlan } from "../economy/epoch-plan.ts";
 import type { Transfer } from "../economy/ledger.ts";
 import type { Page, Paged } from "../gateway/gateway.ts";
@@ -77,6 +78,17 @@ export class SettlementStore {
         this.#parts.db,
       );
       return new Map(rows.map(({ owner, amount }) => [owner, amount]));
+    });
+  }
+
+  /** What verification pools have from owners' work, less what they paid for looking at it. */
+  credits(): Promise<CheckCredit[]> {
+    return this.#parts.read(async () => {
+      const { rows } = await sql<CheckCredit>`
+        select domain, owner, credit as gain from check_credits where credit <> 0 order by domain, owner`.execute(
+        this.#parts.db,
+      );
+      return rows;
     });
   }
 

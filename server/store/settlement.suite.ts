@@ -166,7 +166,8 @@ export function describeSettlement(makePlace: () => Promise<Place>): void {
         counted("revenue", "", 2),
         counted("vwu", "", 8),
         counted("work", accounts.miner(ann), 4),
-        "delete from kysely_migration where name = '0009-periods'",
+        "drop table check_credits",
+        "delete from kysely_migration where name >= '0009-periods'",
       ])
         await place.execute(statement);
       store = await openStore(place.config("one"));
@@ -179,6 +180,24 @@ export function describeSettlement(makePlace: () => Promise<Place>): void {
       const half = held.revenue / 2n;
       expect([...(after?.work ?? [])]).toEqual([[accounts.miner(ann), UNIT + half]]);
       expect([...(after?.checks ?? [])]).toEqual([[accounts.miner(bob), held.revenue]]);
+    });
+
+    it("adds up what owners' work brought into the pools, once for each posting", async () => {
+      const [ann, bob] = owners as [OwnerId, OwnerId];
+      const held = [task(1, ann, 1), task(2, bob, 1)];
+      const transfer = fund(held);
+      const credited = (domain: string, owner: OwnerId, gain: bigint, by = transfer.id) =>
+        ({ kind: "credited", domain, owner, gain, by }) as const;
+      const first = [credited("commons", bob, 80n), credited("commons", ann, 80n), credited("commons", bob, -30n)];
+      await store.commit({ transfers: [transfer], held: first });
+      await store.commit({ transfers: [transfer], held: first });
+      const second = fund([task(3, ann, 2)]);
+      const more = [credited("physics", ann, 7n, second.id), credited("commons", ann, -80n, second.id)];
+      await store.commit({ transfers: [second], held: more });
+      expect(await store.settlement.credits()).toEqual([
+        { domain: "commons", owner: bob, gain: 50n },
+        { domain: "physics", owner: ann, gain: 7n },
+      ]);
     });
 
     it("keeps what is frozen, and lets it go when the case ends", async () => {

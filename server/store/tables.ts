@@ -117,6 +117,7 @@ export interface Tables {
   };
   held_pay: { owner: string; seq: bigint; task: string; at: bigint; amount: bigint; accepted: bigint };
   held_owners: { owner: string; accepted: bigint; next_seq: bigint; refuted_at: bigint; frozen: bigint };
+  check_credits: { domain: string; owner: string; credit: bigint };
   tallies: {
     epoch: bigint;
     domain: string;

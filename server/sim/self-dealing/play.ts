@@ -1,8 +1,9 @@
-import type { AccountId, CustomerId, ModelKey, OwnerId, TaskId } from "../../../shared/ids.ts";
+import type { AccountId, AssignmentId, CustomerId, ModelKey, OwnerId, TaskId } from "../../../shared/ids.ts";
 import type { Nano } from "../../../shared/money.ts";
 import { executionsPriced, priceOf as priceOfTask } from "../../../shared/pricing.ts";
 import { accounts } from "../../economy/accounts.ts";
 import { greatest, least } from "../../economy/apportion.ts";
+import { CheckCredits } from "../../economy/check-credit.ts";
 import type { DomainSettings } from "../../economy/domains.ts";
 import { ofSupply } from "../../economy/emission.ts";
 import { type EpochMemory, type EpochPeriod, firstMemory, planEpoch } from "../../economy/epoch-plan.ts";
@@ -13,8 +14,10 @@ import { legsOf } from "../../economy/ledger.ts";
 import { type Market, priceOf, seedMarket, toDn, toUsdc, trade, twap, WINDOW_MS } from "../../economy/market.ts";
 import { CLEAN_MS, Maturation } from "../../economy/maturation.ts";
 import { PlainBooks } from "../../economy/plain-books.ts";
+import { type PoolWork, payPoolWork } from "../../economy/pool-work.ts";
 import { settle } from "../../economy/revenue.ts";
 import { ownRoyalty, type Royalty } from "../../economy/royalty.ts";
+import { madeBy } from "../../economy/task-pay.ts";
 import type { VerifiedExecution, VerifiedTask } from "../../economy/verified-task.ts";
 import { sha256 } from "../../store/sha256.ts";
 import type { Deal, Elsewhere, Setting } from "./setting.ts";
@@ -22,8 +25,8 @@ import type { Deal, Elsewhere, Setting } from "./setting.ts";
 /**
  * One party that is consumer, miner, validator, creator, backer, staker and domain owner at once, on the production rules.
  * A setting is played twice, with and without the dealer's own tasks, beside honest customers, miners and stakers, at the
- * same prices. Everything doubtful counts for the dealer: the whole verification pool (also what it paid to others, for who
- * checks is drawn by the hub and not chosen by the dealer), all that is burned (as a holder of DN it could at most win what
+ * same prices. The verification pool holds what honest work has brought in, and every check may be the dealer's own.
+ * Everything doubtful counts for the dealer: of the pool what its own work brought in and may yet pay for checks, all that is burned (as a holder of DN it could at most win what
  * the buyback paid), and each epoch's DN at the higher of TWAP and closing price.
  */
 export interface Dealing {
@@ -72,25 +75,28 @@ export function dealingOf(setting: Setting): Dealing {
 function play(of: Setting, markets: readonly Market[] | null) {
   const books = new PlainBooks();
   let market = marketOf(of);
+  const honestly = nano(of.verificationUsdc);
   const start = new Map([
     [accounts.dnIssuer, -SUPPLY],
     [accounts.dnTreasury, SUPPLY - market.dn],
     [accounts.dn(accounts.market), market.dn],
-    [accounts.issuer, -market.usdc],
+    [accounts.issuer, -market.usdc - honestly],
     [accounts.market, market.usdc],
+    [accounts.pool("dealt"), honestly],
   ]);
   books.post({ id: "genesis", kind: "genesis", at: 0, task: null, legs: legsOf(start) });
+  const credits = new CheckCredits();
   for (const customer of Object.values(customers)) books.post(grant(customer, 10n ** 12n * UNIT, "start", 0));
 
   const seeded = market.usdc;
   const epochMs = of.epochDays * DAY;
   const rule = { kappaPpm: BigInt(of.kappaPpm), floorPpm: BigInt(of.floorPpm), ceilingPpm: BigInt(of.ceilingPpm) };
   let previous = memoryOf(of, epochMs, market);
-  const total = { spent: 0n, lost: 0n, toOthers: 0n, dn: 0n, usdcOfDn: 0n };
+  const total = { spent: 0n, lost: 0n, dn: 0n, usdcOfDn: 0n };
   const after: Market[] = [];
   for (let epoch = 0; epoch < of.epochs; epoch++) {
     const tally = emptyTally();
-    settleAll(of, epoch, books, tally, total);
+    settleAll(of, epoch, { books, credits }, tally, total);
     addElsewhere(tally, "listed", of.listedElsewhere, epoch);
     addElsewhere(tally, "open", of.openElsewhere, epoch);
     const at = START + epoch * epochMs;
@@ -119,10 +125,11 @@ function play(of: Setting, markets: readonly Market[] | null) {
     total.usdcOfDn += toUsdc(dn - total.dn, greatest(average, priceOf(market)));
     total.dn = dn;
   }
-  const pooled = [accounts.pool("dealt"), accounts.burn("dealt"), accounts.emission("dealt")];
-  const usdc = [...own, ...pooled].reduce((sum, account) => sum + books.balance(account), 0n);
+  const pooled = [accounts.burn("dealt"), accounts.emission("dealt")];
+  const credit = credits.forHub("dealt", dealer, books.balance(accounts.pool("dealt")));
+  const usdc = [...own, ...pooled].reduce((sum, account) => sum + books.balance(account), credit);
   const bought = books.balance(accounts.market) - seeded;
-  return { ...total, markets: after, wealth: usdc + bought + total.toOthers + total.usdcOfDn };
+  return { ...total, markets: after, wealth: usdc + bought + total.usdcOfDn };
 }
 
 function memoryOf(of: Setting, epochMs: number, market: Market): EpochMemory {
@@ -141,28 +148,52 @@ function memoryOf(of: Setting, epochMs: number, market: Market): EpochMemory {
 function settleAll(
   of: Setting,
   epoch: number,
-  books: PlainBooks,
+  { books, credits }: { books: PlainBooks; credits: CheckCredits },
   tally: EpochTally,
-  total: { spent: Nano; lost: Nano; toOthers: Nano },
+  total: { spent: Nano; lost: Nano },
 ): void {
   const maturation = new Maturation();
   const due = of.deals.filter((deal) => deal.epoch === epoch).flatMap((deal) => Array<Deal>(deal.repeat).fill(deal));
   for (const [n, deal] of due.entries()) {
     const fact = factOf(deal, `${epoch}_${n}`, n, of);
-    books.post(hold({ task: fact.task, customer: fact.customer, amount: fact.price }, n));
     const { revenue } = settingsOf(deal, of);
-    const settled = settle(fact, revenue, books.balance(accounts.pool("dealt")), sha256);
+    const pool = () => books.balance(accounts.pool("dealt"));
+    const credit = (owner: OwnerId | null, gain: Nano) => {
+      if (owner !== null) credits.add({ domain: "dealt", owner, gain });
+    };
+    const execution = fact.price / BigInt(executionsPriced(fact.level));
+    if (deal.byDealer && deal.hub !== "nothing") {
+      const work = hubWorkOf(fact, deal.hub, execution);
+      const paid = payPoolWork(work, revenue, credits.forHub("dealt", work.subject, pool()));
+      if (!paid.ok) throw new Error(paid.error.message);
+      if (paid.value.transfer) books.post(paid.value.transfer);
+      credit(work.subject, paid.value.poolGain);
+      if (deal.hub === "refuted") continue;
+    }
+    books.post(hold({ task: fact.task, customer: fact.customer, amount: fact.price }, n));
+    const settled = settle(fact, revenue, credits.forChecks("dealt", madeBy(fact), pool(), execution), sha256);
     if (!settled.ok) throw new Error(settled.error.message);
     books.post(settled.value.transfer);
+    credit(settled.value.madeBy, settled.value.poolGain);
     const held = heldTask(fact, settled.value, null, revenue, sinceOf(deal));
     maturation.settled(held);
-    for (const { owner, amount, reason } of settled.value.pay)
-      if (owner !== dealer && reason.includes("paid by the verification pool")) total.toOthers += amount;
     if (!deal.byDealer) continue;
     total.spent += fact.price;
     total.lost += held.foundation + held.processor;
   }
   for (const transfer of maturation.mature(CLEAN_MS + due.length, () => 0n, tally)) books.post(transfer);
+}
+
+/** What the hub orders on account of a deal: a known answer for its miner, or two checks that refute it. */
+function hubWorkOf(fact: VerifiedTask, why: "canary" | "refuted", price: Nano): PoolWork {
+  const [made] = fact.executions as [VerifiedExecution];
+  const ran = (role: "primary" | "check", n: number): VerifiedExecution => {
+    const assignment = `${made.assignment}_${why}_${n}` as AssignmentId;
+    return { ...made, by: dealer, role, assignment };
+  };
+  const executions = why === "canary" ? [ran("primary", 0)] : [ran("check", 0), ran("check", 1)];
+  const { task, at, royaltyBasisPoints } = fact;
+  return { task, at, royaltyBasisPoints, price, why, subject: madeBy(fact), executions };
 }
 
 const sinceOf = ({ before }: Deal): number => (before ? 0 : 1);

@@ -21,6 +21,8 @@ export interface Deal {
   preemptible: boolean;
   checker: "dealer" | "honest" | "reference" | "none";
   newcomer: boolean;
+  /** A known answer that its miner is given beside it; or it fails, refuted by two checks of the dealer's. */
+  hub: "nothing" | "canary" | "refuted";
   /** Settled before the domain's settings changed, though it matures with the others. */
   before: boolean;
   repeat: number;
@@ -58,6 +60,8 @@ export interface Setting {
    * is in the first epoch, has led it, give or take ten per cent.
    */
   level: { of: "genesis" } | { of: "ceiling" | "demand"; percent: number };
+  /** USDC in the verification pool that honest work has brought in. */
+  verificationUsdc: number;
   poolUsdc: number;
   poolDn: number;
   /** Somebody buys DN with so much some days before the first closing. */
@@ -71,7 +75,7 @@ export interface Setting {
 const EPOCHS_MOST = 4;
 const DEALS = 8;
 const SETTINGS = 12;
-export const COORDINATES = 24 + 2 * SETTINGS + 2 * (EPOCHS_MOST + 2) + 10 * DEALS;
+export const COORDINATES = 26 + 2 * SETTINGS + 2 * (EPOCHS_MOST + 2) + 11 * DEALS;
 
 /** `listed`: the domain that is dealt in escapes the guard. Null where the bounds refuse the point. */
 export function settingAt(point: Point, listed = false): Setting | null {
@@ -148,6 +152,7 @@ export function settingAt(point: Point, listed = false): Setting | null {
       { of: "ceiling" as const, percent: level },
       { of: "demand" as const, percent: 90 + Math.floor(level / 5) },
     ]),
+    verificationUsdc: orNone(size(1, 100_000_000)),
     poolUsdc: size(1_000, 10_000_000),
     poolDn: size(100_000, 50_000_000),
     pushUsdc: orNone(size(1, 1_000_000)),
@@ -168,6 +173,7 @@ export function settingAt(point: Point, listed = false): Setting | null {
       preemptible: isOne(),
       checker: pick(["dealer", "honest", "reference", "none"]),
       newcomer: isOne(),
+      hub: pick(["nothing", "nothing", "canary", "refuted"]),
       before: isOne(),
     });
   }

@@ -12,6 +12,7 @@ import { webhooks } from "./0006-webhooks.ts";
 import { attestations } from "./0007-attestations.ts";
 import { agents } from "./0008-agents.ts";
 import { periods } from "./0009-periods.ts";
+import { checkCredits } from "./0010-check-credits.ts";
 
 /** Forward only: a migration that was published is never changed, and none is taken back. */
 const migrations: Record<string, (kind: EngineKind) => Migration> = {
@@ -24,6 +25,7 @@ const migrations: Record<string, (kind: EngineKind) => Migration> = {
   "0007-attestations": () => attestations,
   "0008-agents": () => agents,
   "0009-periods": () => periods,
+  "0010-check-credits": () => checkCredits,
 };
 
 /** Safe when several hubs start at once: Kysely takes a lock, whoever comes second finds the work done. */
