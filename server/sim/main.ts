@@ -11,7 +11,7 @@ const TEXTS_PER_LIFE = 12;
  *   npm run sim -- --seeds 10000   runs lives 1 to 10,000; a seed whose invariants broke is printed
  *   npm run sim -- --mutants       breaks rules on purpose and sees whether the auditor notices
  *   npm run sim -- --study verification --json
- *   npm run sim -- --study emissions --draws 500   writes the results of docs/emissions-study.md
+ *   npm run sim -- --study emissions --draws 500   writes the results and charts of docs/emissions-study.md
  *   npm run sim -- --study self-dealing --settings 48000
  */
 interface Options {
@@ -29,7 +29,7 @@ interface Options {
 const cli = cac("sim");
 cli
   .command("", "Simulate the network on the production core, and judge it")
-  .option("--seed <number>", "Replay one life")
+  .option("--seed <number>", "Replay one life; of the emissions study, what its draws are made of")
   .option("--seeds <count>", "Run so many lives")
   .option("--from <number>", "First seed of --seeds", { default: 1 })
   .option("--mutants", "Break rule after rule in a copy of the code, and see whether the auditor notices")
@@ -49,7 +49,8 @@ async function run(options: Options): Promise<void> {
   if (options.study !== undefined) {
     if (options.study === "emissions") {
       const { main } = await import("./emissions/study.ts");
-      return main(["--draws", String(options.draws)]);
+      const { draws, seed = 41 } = options;
+      return main(["--draws", String(draws), "--seed", String(seed)]);
     }
     if (options.study === "self-dealing") {
       const { settings, workers } = options;

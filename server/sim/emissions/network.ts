@@ -9,8 +9,10 @@ export interface Outcome {
   collapsed: number | null;
   /** Of what customers would have asked. */
   served: number;
-  /** At the end of each year, over the first. */
+  /** At the start and after every four weeks, over the first. */
   price: number[];
+  /** Share of demand served in every four weeks. */
+  service: number[];
   /** Minted less burned, over the first supply. */
   netIssuance: number;
   /** USDC of emission per USDC served. */
@@ -22,6 +24,9 @@ export interface Outcome {
   /** USDC of buying per USDC of emission, of each half-year that kept its price within 5 %. */
   buying: number[];
 }
+
+/** Weeks between the points of a series. */
+export const PACE = 4;
 
 const WEEK_MS = 604_800_000;
 const FIRST_PRICE = 0.05;
@@ -69,7 +74,8 @@ class Pool {
   }
 }
 
-export function simulate(draw: Draw, cell: Cell): Outcome {
+/** `atStake`: the share of the first supply that is staked at first. */
+export function simulate(draw: Draw, cell: Cell, atStake = 0.4): Outcome {
   const { split, route } = cell;
   const mint = emissionOf(cell.level);
   const pool = new Pool(draw.poolUsdc);
@@ -77,7 +83,7 @@ export function simulate(draw: Draw, cell: Cell): Outcome {
   let servedShare = 1;
   let capacity = draw.demand;
   let supply = FIRST_SUPPLY;
-  let staked = 0.4 * FIRST_SUPPLY;
+  let staked = atStake * FIRST_SUPPLY;
   let speculators = 0.1 * FIRST_SUPPLY;
   let minersHold = 0;
   let washing = draw.wash >= 0.5 ? draw.demand / 1_000 : 0;
@@ -90,7 +96,8 @@ export function simulate(draw: Draw, cell: Cell): Outcome {
   const revenue: Nano[] = [];
   const margins: number[] = [];
   const buying: number[] = [];
-  const yearly: number[] = [];
+  const series = { price: [1], service: [] as number[] };
+  const lately = { wanted: 0, served: 0 };
   const total = { potential: 0, served: 0, wash: 0, emission: 0 };
   let windowEmission = 0;
 
@@ -187,13 +194,19 @@ export function simulate(draw: Draw, cell: Cell): Outcome {
       pool.bought = 0;
       windowEmission = 0;
     }
-    if ((week + 1) % 52 === 0) yearly.push(pool.price / FIRST_PRICE);
+    lately.wanted += wanted;
+    lately.served += served;
+    if ((week + 1) % PACE === 0) {
+      series.price.push(pool.price / FIRST_PRICE);
+      series.service.push(lately.served / lately.wanted);
+      lately.wanted = lately.served = 0;
+    }
   }
   margins.sort((a, b) => a - b);
   return {
     collapsed,
     served: total.served / total.potential,
-    price: yearly,
+    ...series,
     netIssuance: (minted - burned) / FIRST_SUPPLY,
     subsidy: total.emission / Math.max(total.served, 1),
     wash: total.wash / (total.served + total.wash),

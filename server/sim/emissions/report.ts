@@ -1,6 +1,21 @@
 import type { Draw } from "./draws.ts";
-import type { Outcome } from "./network.ts";
-import type { Cell, Level, Route, Split } from "./rules.ts";
+import { collapseFile, type Figure, figuresOf, priceFile, serviceFile } from "./figures.ts";
+import { type Outcome, PACE } from "./network.ts";
+import type { Route } from "./rules.ts";
+import {
+  collapses,
+  grid,
+  number,
+  of,
+  ofRule,
+  percent,
+  rateOf,
+  rates,
+  routes,
+  rules,
+  type Study,
+  sides,
+} from "./runs.ts";
 import {
   alignedDoesNot,
   type Estimate,
@@ -13,37 +28,25 @@ import {
   share,
 } from "./verdicts.ts";
 
-/** The results of docs/emissions-study.md, in Markdown, from the runs of every cell over the same draws. */
-export interface Study {
-  draws: readonly Draw[];
-  runs: readonly { cell: Cell; outcomes: readonly Outcome[] }[];
-  seed: number;
-}
-
-const GRID = 4;
-const routes: Route[] = ["token", "table"];
-const percent = (value: number): string => `${(100 * value).toFixed(1)} %`;
 const interval = ({ value, low, high }: Estimate): string => `${percent(value)} (${percent(low)} to ${percent(high)})`;
-const number = (value: number): string =>
-  Number.isFinite(value)
-    ? Math.abs(value) >= 0.001 || value === 0
-      ? value.toPrecision(3)
-      : value.toExponential(1)
-    : "–";
-const collapses = (outcomes: readonly Outcome[]): boolean[] => outcomes.map(({ collapsed }) => collapsed !== null);
 const ones = (hits: readonly boolean[]): number[] => hits.map(Number);
 
-export function report(study: Study): string {
-  const sections = routes.flatMap((route) => [hypotheses(study, route), outcomes(study, route), fan(study, route)]);
-  return [...sections, heatMaps(study), sensitivity(study), fixedWins(study)].join("\n\n");
-}
-
-function of({ runs }: Study, level: Level, split: Split["name"], route: Route): readonly Outcome[] {
-  const found = runs.find(
-    ({ cell }) => cell.level === level && cell.route === route && (level === "R4" || cell.split.name === split),
-  );
-  if (!found) throw new Error(`no runs of ${level}, ${split}, ${route}`);
-  return found.outcomes;
+/** The results of docs/emissions-study.md: its text in Markdown, and the charts that it shows. */
+export function report(study: Study): { text: string; figures: Figure[] } {
+  const figures = figuresOf(study);
+  const show = (file: string): string => {
+    const figure = figures.find((one) => one.file === file);
+    if (!figure) throw new Error(`no chart ${file}`);
+    return `![${figure.alt}](images/${file})`;
+  };
+  const sections = routes.flatMap((route) => [
+    hypotheses(study, route),
+    outcomes(study, route),
+    price(study, route, show(priceFile(route))),
+    service(study, route, show(serviceFile(route))),
+  ]);
+  const last = [where(study, show(collapseFile)), sensitivity(study), byCost(study), fixedWins(study), start(study)];
+  return { text: [...sections, ...last].join("\n\n"), figures };
 }
 
 function hypotheses(study: Study, route: Route): string {
@@ -55,9 +58,10 @@ function hypotheses(study: Study, route: Route): string {
     const measured = `P(collapse, R0) ${interval(share(fixed))}; R0 − R1 (${split}) ${interval(difference)}`;
     lines.push(`| H1, against ${split} | ${measured} | **${fixedCollapses(share(fixed), difference)}** |`);
   }
+  const cells = grid(study.draws).filter((cell) => cell.length > 0);
   for (const level of ["R3", "R3 listed"] as const) {
     const aligned = collapses(of(study, level, "commons", route));
-    const gains = grid(study.draws).map((cell) => rateOf(fixed, cell) - rateOf(aligned, cell));
+    const gains = cells.map((cell) => rateOf(fixed, cell) - rateOf(aligned, cell));
     const poor = gains.filter((gain) => gain < 0.1).length;
     const measured = `P(collapse) ${interval(share(aligned))}; less than 10 points better than R0 in ${poor} of ${gains.length} cells`;
     lines.push(`| H2, ${level} | ${measured} | **${alignedDoesNot(share(aligned), gains)}** |`);
@@ -91,71 +95,82 @@ function outcomes(study: Study, route: Route): string {
   ].join("\n");
 }
 
-/** Price over the first at each year's end: what a fan chart draws. */
-function fan(study: Study, route: Route): string {
-  const lines = [
-    `### Route *${route}*: fan of the price`,
-    "",
-    "Price over the first at the end of years 1, 3 and 5: 5 %, 50 % and 95 % of draws.",
-    "",
-    "| level, split `commons` but for R0 | year 1 | year 3 | year 5 |",
+/** At the end of years 1, 3 and 5: exact figures to the chart. */
+function yearEnds(study: Study, route: Route, say: (outcomes: readonly Outcome[], week: number) => string): string[] {
+  return [
+    "| | year 1 | year 3 | year 5 |",
     "| --- | --- | --- | --- |",
+    ...rules.map((rule) => {
+      const list = ofRule(study, rule, route);
+      return `| ${rule} | ${[52, 156, 260].map((week) => say(list, week)).join(" | ")} |`;
+    }),
   ];
-  for (const level of ["fixed 10 %", "R2", "R3", "R3 listed", "R4", "R5", "R6"] as const) {
-    const list = of(study, level, level === "fixed 10 %" ? "41/41/18" : "commons", route);
-    const at = (year: number) =>
-      [0.05, 0.5, 0.95]
-        .map((q) =>
-          number(
-            quantile(
-              list.map((one) => one.price[year - 1] ?? 0),
-              q,
-            ),
-          ),
-        )
-        .join(" / ");
-    lines.push(`| ${level === "fixed 10 %" ? "R0" : level} | ${at(1)} | ${at(3)} | ${at(5)} |`);
-  }
-  return lines.join("\n");
 }
 
-/** Draws of each of the 4 × 4 cells over σ × η. */
-function grid(draws: readonly Draw[]): number[][] {
-  const cells = Array.from({ length: GRID * GRID }, (): number[] => []);
-  draws.forEach(({ sold, supplyElasticity }, i) => {
-    const column = Math.min(GRID - 1, Math.floor(((sold - 0.2) / 0.8) * GRID));
-    const row = Math.min(GRID - 1, Math.floor(((supplyElasticity - 0.5) / 1.5) * GRID));
-    cells[row * GRID + column]?.push(i);
+function price(study: Study, route: Route, chart: string): string {
+  const say = (list: readonly Outcome[], week: number) =>
+    spread(list.map((one) => one.price[week / PACE] ?? 0))
+      .map(number)
+      .join(" / ");
+  return [
+    `### Route *${route}*: the price`,
+    "",
+    chart,
+    "",
+    "The bands are of the draws at each time; no single network follows their edges. All with the split `commons`, but for R0. Price",
+    "over the first at the end of years 1, 3 and 5: 5 %, 50 % and 95 % of draws.",
+    "",
+    ...yearEnds(study, route, say),
+  ].join("\n");
+}
+
+function service(study: Study, route: Route, chart: string): string {
+  const say = (list: readonly Outcome[], week: number) =>
+    spread(list.map((one) => one.service[week / PACE - 1] ?? 0))
+      .map(percent)
+      .join(" / ");
+  const ends = rules.map((rule) => {
+    const last = ofRule(study, rule, route).map((one) => one.service.at(-1) ?? 0);
+    const part = (least: number, most: number) =>
+      percent(last.filter((one) => one >= least && one < most).length / last.length);
+    return `| ${rule} | ${part(0, 0.2)} | ${part(0.2, 0.8)} | ${part(0.8, 2)} |`;
   });
-  return cells.filter((cell) => cell.length > 0);
+  return [
+    `### Route *${route}*: the demand served`,
+    "",
+    chart,
+    "",
+    "Share of demand served in the last four weeks of years 1, 3 and 5: 5 %, 50 % and 95 % of draws.",
+    "",
+    ...yearEnds(study, route, say),
+    "",
+    "Draws by the share of demand that they serve in the last four weeks of all:",
+    "",
+    "| | below 20 % | 20 % to 80 % | 80 % and more |",
+    "| --- | --- | --- | --- |",
+    ...ends,
+  ].join("\n");
 }
 
-const rateOf = (hits: readonly boolean[], cell: readonly number[]): number =>
-  cell.filter((i) => hits[i]).length / cell.length;
+const spread = (values: readonly number[]): number[] => [0.05, 0.5, 0.95].map((at) => quantile(values, at));
 
-function heatMaps(study: Study): string {
-  const lines = ["### Where it collapses", "", "Collapsed runs in per cent; σ grows to the right, η downwards."];
+function where(study: Study, chart: string): string {
+  const sizes = grid(study.draws).map((cell) => cell.length);
+  const lines = [
+    "### Where it collapses",
+    "",
+    chart,
+    "",
+    `A cell has ${Math.min(...sizes)} to ${Math.max(...sizes)} draws. The same figures, R0 / R3, in per cent:`,
+  ];
+  const say = (value: number): string => (Number.isNaN(value) ? "–" : (100 * value).toFixed(0));
   for (const route of routes) {
-    const maps = [
-      ["R0", collapses(of(study, "fixed 10 %", "41/41/18", route))],
-      ["R3", collapses(of(study, "R3", "commons", route))],
-    ] as const;
-    for (const [name, hits] of maps) {
-      lines.push(
-        "",
-        `Route *${route}*, ${name}:`,
-        "",
-        "| η \\ σ | 0.2–0.4 | 0.4–0.6 | 0.6–0.8 | 0.8–1 |",
-        "| --- | --- | --- | --- | --- |",
-      );
-      const rates = grid(study.draws).map((cell) => (100 * rateOf(hits, cell)).toFixed(0));
-      for (let row = 0; row < GRID; row++) {
-        const least = 0.5 + (1.5 * row) / GRID;
-        lines.push(
-          `| ${least.toFixed(2)}–${(least + 1.5 / GRID).toFixed(2)} | ${rates.slice(row * GRID, (row + 1) * GRID).join(" | ")} |`,
-        );
-      }
-    }
+    const [fixed, bounded] = [rates(study, "R0", route), rates(study, "R3", route)];
+    lines.push("", `| ${route}: η \\ σ | ${sides.sold.join(" | ")} |`, "| --- | --- | --- | --- | --- |");
+    sides.supplyElasticity.forEach((label, i) => {
+      const cells = fixed[i]?.map((value, j) => `${say(value)} / ${say(bounded[i]?.[j] ?? 0)}`) ?? [];
+      lines.push(`| ${label} | ${cells.join(" | ")} |`);
+    });
   }
   return lines.join("\n");
 }
@@ -194,18 +209,44 @@ function sensitivity(study: Study): string {
   return lines.join("\n");
 }
 
+/** What the table pays miners for a unit of work. */
+const PAID = 0.67;
+
+function byCost(study: Study): string {
+  const lines = [
+    `Collapsed draws, by whether a unit of work costs miners more than the ${PAID} of its price that the table pays them:`,
+    "",
+    `| | token, at most ${PAID} | token, more | table, at most ${PAID} | table, more |`,
+    "| --- | --- | --- | --- | --- |",
+  ];
+  for (const rule of rules) {
+    const parts = routes.flatMap((route) => {
+      const hits = collapses(ofRule(study, rule, route));
+      return [true, false].map((isPaid) => {
+        const those = hits.filter((_, i) => (study.draws[i]?.unitCost ?? 0) <= PAID === isPaid);
+        return `${those.filter(Boolean).length} of ${those.length}`;
+      });
+    });
+    lines.push(`| ${rule} | ${parts.join(" | ")} |`);
+  }
+  return lines.join("\n");
+}
+
 function fixedWins(study: Study): string {
   const lines = [
     "### Where the fixed rule wins",
     "",
-    "| route | R0 against | served more by R0 in | R0 survived alone | other survived alone | difference of served |",
-    "| --- | --- | --- | --- | --- | --- |",
+    "To serve more is to serve over one point of demand more, over all 260 weeks; the difference is the mean over all draws.",
+    "",
+    "| route | R0 against | served more by R0 in | served more by the other in | R0 survived alone | other survived alone | difference of served |",
+    "| --- | --- | --- | --- | --- | --- | --- |",
   ];
   for (const route of routes) {
     const fixed = of(study, "fixed 10 %", "41/41/18", route);
     for (const level of ["R3", "R3 listed", "R4"] as const) {
       const other = of(study, level, "commons", route);
       const wins = fixed.map((one, i) => one.served > (other[i]?.served ?? 0) + 0.01);
+      const losses = fixed.map((one, i) => (other[i]?.served ?? 0) > one.served + 0.01);
       const alone = fixed.map((one, i) => one.collapsed === null && other[i]?.collapsed !== null);
       const otherAlone = fixed.map((one, i) => one.collapsed !== null && other[i]?.collapsed === null);
       const difference = pairedDifference(
@@ -213,8 +254,31 @@ function fixedWins(study: Study): string {
         other.map((one) => one.served),
       );
       lines.push(
-        `| ${route} | ${level} | ${interval(share(wins))} | ${interval(share(alone))} | ${interval(share(otherAlone))} | ${interval(difference)} |`,
+        `| ${route} | ${level} | ${interval(share(wins))} | ${percent(share(losses).value)} | ${interval(share(alone))} | ${interval(share(otherAlone))} | ${interval(difference)} |`,
       );
+    }
+  }
+  return lines.join("\n");
+}
+
+/** The chart of the price asks for it: under every rule it falls most in the first year. */
+function start(study: Study): string {
+  const lines = [
+    "### How much the start weighs",
+    "",
+    "Asked after the results above were seen: the same draws with 40 % of the supply staked at first, as above, and with none.",
+    "Median of the price over the first, and collapsed draws.",
+    "",
+    "| route | rule | year 1: 40 % / none | year 5: 40 % / none | collapsed: 40 % / none |",
+    "| --- | --- | --- | --- | --- |",
+  ];
+  for (const route of routes) {
+    for (const rule of ["R0", "R3", "R4"] as const) {
+      const both = [study.runs, study.unstaked].map((runs) => ofRule({ runs }, rule, route));
+      const prices = (week: number) =>
+        both.map((list) => number(median(list.map((one) => one.price[week / PACE] ?? 0)).value)).join(" / ");
+      const collapsed = both.map((list) => percent(share(collapses(list)).value)).join(" / ");
+      lines.push(`| ${route} | ${rule} | ${prices(52)} | ${prices(260)} | ${collapsed} |`);
     }
   }
   return lines.join("\n");

@@ -1,11 +1,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { latinHypercube, WEEKS } from "./draws.ts";
-import { simulate } from "./network.ts";
+import { WEEKS } from "./draws.ts";
 import { report } from "./report.ts";
-import { cells } from "./rules.ts";
+import { play } from "./runs.ts";
 
 /**
- * Plays every cell over the same draws and writes the results below the hypotheses of docs/emissions-study.md.
+ * Plays every cell over the same draws, writes the results below the hypotheses of docs/emissions-study.md, and the charts that
+ * they show to docs/images.
  *
  *   node server/sim/emissions/study.ts [--draws 500] [--seed 41]
  */
@@ -20,24 +20,24 @@ export function main(args: readonly string[], print: (line: string) => void = co
   };
   const count = option("draws", 500);
   const seed = option("seed", 41);
-  const draws = latinHypercube(count, seed);
   const startedAt = performance.now();
-  const runs = cells.map((cell, i) => {
-    const outcomes = draws.map((draw) => simulate(draw, cell));
-    print(`${i + 1} of ${cells.length}: ${cell.route}, ${cell.level}, ${cell.split.name}`);
-    return { cell, outcomes };
-  });
+  const study = play(count, seed, print);
   const minutes = (performance.now() - startedAt) / 60_000;
-  const path = `${import.meta.dirname}/../../../docs/emissions-study.md`;
-  const text = readFileSync(path, "utf8").split(`${RESULTS}\n`)[0]?.trimEnd();
+  const cells = study.runs.length;
+  const docs = `${import.meta.dirname}/../../../docs`;
+  const path = `${docs}/emissions-study.md`;
+  const before = readFileSync(path, "utf8").split(`${RESULTS}\n`)[0]?.trimEnd();
   const head = [
     RESULTS,
     "",
-    `${count} draws shared by ${cells.length} cells, ${WEEKS} weeks each, seed ${seed}: ${count * cells.length} runs in ${minutes.toFixed(1)} minutes`,
-    `(\`node server/sim/emissions/study.ts --draws ${count} --seed ${seed}\`).`,
+    `${count} draws shared by ${cells} cells, ${WEEKS} weeks each, seed ${seed}: ${count * cells} runs in ${minutes.toFixed(1)} minutes`,
+    `(\`npm run sim -- --study emissions --draws ${count} --seed ${seed}\`). The command rewrites all below "Results" and the charts,`,
+    "`images/emissions-*.svg`: the same draws and seed give the same bytes, but for the minutes.",
   ].join("\n");
-  writeFileSync(path, `${text}\n\n${head}\n\n${report({ draws, runs, seed })}\n`);
-  print(`written to docs/emissions-study.md after ${minutes.toFixed(1)} minutes`);
+  const { text, figures } = report(study);
+  for (const { file, svg } of figures) writeFileSync(`${docs}/images/${file}`, svg);
+  writeFileSync(path, `${before}\n\n${head}\n\n${text}\n`);
+  print(`docs/emissions-study.md and ${figures.length} charts written after ${minutes.toFixed(1)} minutes`);
 }
 
 if (import.meta.main) main(process.argv.slice(2));
