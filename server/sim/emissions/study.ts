@@ -23,14 +23,15 @@ export function main(args: readonly string[], print: (line: string) => void = co
   const startedAt = performance.now();
   const study = play(count, seed, print);
   const minutes = (performance.now() - startedAt) / 60_000;
-  const cells = study.runs.length;
+  const [cells, again] = [study.runs.length, study.unstaked.length];
   const docs = `${import.meta.dirname}/../../../docs`;
   const path = `${docs}/emissions-study.md`;
   const before = readFileSync(path, "utf8").split(`${RESULTS}\n`)[0]?.trimEnd();
   const head = [
     RESULTS,
     "",
-    `${count} draws shared by ${cells} cells, ${WEEKS} weeks each, seed ${seed}: ${count * cells} runs in ${minutes.toFixed(1)} minutes`,
+    `${count} draws shared by ${cells} cells, and by ${again} once more with nothing staked at first; ${WEEKS} weeks each, seed ${seed}:`,
+    `${count * (cells + again)} runs in ${minutes.toFixed(1)} minutes`,
     `(\`npm run sim -- --study emissions --draws ${count} --seed ${seed}\`). The command rewrites all below "Results" and the charts,`,
     "`images/emissions-*.svg`: the same draws and seed give the same bytes, but for the minutes.",
   ].join("\n");
