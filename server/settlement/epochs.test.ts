@@ -104,6 +104,22 @@ describe("closing an epoch", () => {
     expect(codeOf(await epochs().close(1, "operator"))).toBe("epoch-closed");
     expect(await books.store.integrityCheck()).toEqual([]);
   });
+
+  it("is in the audit log wherever it is interrupted", async () => {
+    const { plan } = await preview(1);
+    await epochs().approve(1, plan.digest, "operator");
+    const { store } = books;
+    const lost = () => Promise.reject(failure("internal", "the power went"));
+    store.commit = lost;
+    await epochs()
+      .close(1, "operator")
+      .catch(() => {});
+    await store.close();
+    await books.open();
+    expect((await epochs().one(1))?.state).toBe("closed");
+    const log = await books.store.auditLog("epoch:1", { limit: 9, after: null });
+    expect(log.data.map(({ action }) => action)).toContain("epoch-closed");
+  });
 });
 
 describe("a closing is refused", () => {

@@ -174,8 +174,10 @@ export class Epochs {
     }
     const at = clock.now();
     await payouts.payOut(epoch, at);
-    await store.settlement.closed(epoch, at, await this.#receipts(epoch));
-    await store.commit({ audit: [line(at, by, "epoch-closed", epoch)] });
+    // Together: a hub that ended in between would never write the line.
+    const step = { kind: "closed", epoch, at, receipts: await this.#receipts(epoch) } as const;
+    const audit = [line(at, by, "epoch-closed", epoch)];
+    await store.parties.act({ key: null, inputHash: "", at }, async () => ok({ reply: null, audit, epoch: step }));
   }
 
   /** The root over the epoch's receipts, which the hub signs; null where there are none. */

@@ -39,7 +39,8 @@ export interface SettlementParts {
 export type EpochStep =
   /** `stakes`: DN × ms of each party since the fence before. */
   | { kind: "fenced"; epoch: number; at: Millis; stakes: readonly { domain: string; party: AccountId; time: bigint }[] }
-  | { kind: "approved"; plan: EpochPlan; by: string; at: Millis };
+  | { kind: "approved"; plan: EpochPlan; by: string; at: Millis }
+  | { kind: "closed"; epoch: number; at: Millis; receipts: EpochRecord["receipts"] };
 
 /** Batch of plan transfers that one transaction posts. */
 const POSTED_AT_ONCE = 200n;
@@ -162,7 +163,8 @@ export class SettlementStore {
 
   /** Within a transaction of others: they bring what belongs to it. */
   step(trx: Trx, step: EpochStep): Promise<void> {
-    return step.kind === "fenced" ? this.#fence(trx, step) : this.#approve(trx, step);
+    if (step.kind === "fenced") return this.#fence(trx, step);
+    return step.kind === "approved" ? this.#approve(trx, step) : this.#closed(trx, step);
   }
 
   /**
@@ -291,14 +293,12 @@ export class SettlementStore {
   }
 
   /** The last step: nothing of the plan is missing. */
-  closed(epoch: number, at: Millis, receipts: { root: string; size: number; signature: string } | null): Promise<void> {
-    return this.#parts.write(async (trx) => {
-      const missing = await this.#unposted(trx, epoch, 1n);
-      assert(missing.length === 0, `epoch ${epoch} is closed while ${missing[0]?.id} is not posted`);
-      await sql`update epochs set state = 'closed', closed_at = ${BigInt(at)}, receipts_root = ${receipts?.root ?? null},
-        receipts_size = ${receipts ? BigInt(receipts.size) : null}, receipts_signature = ${receipts?.signature ?? null}
-        where epoch = ${BigInt(epoch)} and state = 'approved'`.execute(trx);
-    });
+  async #closed(trx: Trx, { epoch, at, receipts }: Extract<EpochStep, { kind: "closed" }>): Promise<void> {
+    const missing = await this.#unposted(trx, epoch, 1n);
+    assert(missing.length === 0, `epoch ${epoch} is closed while ${missing[0]?.id} is not posted`);
+    await sql`update epochs set state = 'closed', closed_at = ${BigInt(at)}, receipts_root = ${receipts?.root ?? null},
+      receipts_size = ${receipts ? BigInt(receipts.size) : null}, receipts_signature = ${receipts?.signature ?? null}
+      where epoch = ${BigInt(epoch)} and state = 'approved'`.execute(trx);
   }
 }
 
