@@ -7,6 +7,7 @@ import { slash } from "../economy/collateral.ts";
 import { commonsSettings } from "../economy/domains.ts";
 import type { Transfer } from "../economy/ledger.ts";
 import type { Position } from "../economy/staking.ts";
+import { positionRecord } from "../economy-desk/staking-desk.ts";
 import type { DomainMap } from "../settlement/domain-map.ts";
 import type { PartyRecord } from "../store/party-records.ts";
 import type { Books } from "../store/party-store.ts";
@@ -57,7 +58,7 @@ export async function slashCollateral(
     positions.forEach((position, i) => {
       const body = after[i];
       if (!body) return;
-      parties.push({ ...position, at, by: reviewer, body });
+      parties.push({ ...positionRecord(body), at, by: reviewer });
       const taken = stakedIn(position.body) - stakedIn(body);
       const customer = spendingCustomer(body.party);
       if (taken > 0n && customer) losses.push({ customer, domain, validator: owner, slashed: taken });

@@ -20,7 +20,7 @@ export interface Target {
 const positionId = ({ domain, validator, party }: Pick<Position, "domain" | "validator" | "party">): string =>
   `${domain}/${validator ?? ""}/${party}`;
 
-const positionRecord = (of: Position): Written<"position"> => ({
+export const positionRecord = (of: Position): Written<"position"> => ({
   kind: "position",
   id: positionId(of),
   party: of.party,

@@ -57,7 +57,9 @@ export function slash(
   move(accounts.dn(accounts.miner(owner)), returned);
   const positions = delegated.map((position) => {
     const staked = (position.amount * percent) / 100n;
-    const leaving = position.unbonding.map((one) => ({ ...one, amount: one.amount - (one.amount * percent) / 100n }));
+    const leaving = position.unbonding
+      .map((one) => ({ ...one, amount: one.amount - (one.amount * percent) / 100n }))
+      .filter(({ amount }) => amount > 0n);
     const unbonding = sumOf(position.unbonding) - sumOf(leaving);
     const from = stakeAccounts(position);
     move(from.stake, -staked);
