@@ -1,8 +1,8 @@
 import { type Kysely, sql } from "kysely";
-import type { TabgridError } from "../../shared/errors.ts";
+import { failure, type TabgridError } from "../../shared/errors.ts";
 import type { AccountId } from "../../shared/ids.ts";
 import type { Asset, Nano } from "../../shared/money.ts";
-import { ok, type Result } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
 import type { Transfer } from "../economy/ledger.ts";
 import { type Address, claim, emptyBook, type PayoutBook } from "../economy/payouts.ts";
@@ -116,7 +116,7 @@ export class PayoutStore {
     });
   }
 
-  /** Refused like `claim`; a claim that is known already changes nothing. */
+  /** Refused like `claim`, and where another claim has its reference; a claim that is known already changes nothing. */
   claim(
     { reference, asset, address, cumulative }: Claim,
     epoch: number,
@@ -130,6 +130,10 @@ export class PayoutStore {
         .executeTakeFirst();
       if (known?.address === address && known.asset === asset && known.cumulative === String(cumulative))
         return ok(null);
+      if (known) {
+        const detail = { field: "reference", expected: "one of its own for every claim", got: reference };
+        return err(failure("already-claimed", "another claim has this reference", detail));
+      }
       const checked = claim(await readBook(trx, asset, epoch), address, cumulative);
       if (!checked.ok) return checked;
       const row = { reference, asset, address, cumulative: cumulative.toString(), at: BigInt(at) };
