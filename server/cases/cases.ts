@@ -26,6 +26,8 @@ export interface CaseDeskParts {
   clock: Clock;
   domains: DomainMap;
   textOf: Gateway["modelText"];
+  /** Names the cases of reports. */
+  newId?: () => string;
 }
 
 export type CaseDesk = Pick<Gateway, "cases" | "case" | "decideCase" | "reportAnswer" | "audit">;
@@ -33,7 +35,10 @@ export type CaseDesk = Pick<Gateway, "cases" | "case" | "decideCase" | "reportAn
 /** Within which a person rules. */
 const DUE_MS = 7 * 86_400_000;
 
-export function createCaseDesk({ runtime, store, clock, domains, textOf }: CaseDeskParts): CaseDesk {
+const randomId = (): string => `c_${randomBytes(9).toString("base64url")}`;
+
+export function createCaseDesk(parts: CaseDeskParts): CaseDesk {
+  const { runtime, store, clock, domains, textOf, newId = randomId } = parts;
   /** Cases whose ruling is under way: the core hears of each once. */
   const deciding = new Set<CaseId>();
 
@@ -134,7 +139,7 @@ export function createCaseDesk({ runtime, store, clock, domains, textOf }: CaseD
       const at = task.model.lastIndexOf("@");
       const text = kept?.isText ? await textOf(task.model.slice(0, at), task.model.slice(at + 1)) : null;
       const exchange = kept && exchangeOf(kept, text?.ok ? text.value : null);
-      return report(store, clock, task, complaint, exchange);
+      return report(store, clock, newId() as CaseId, task, complaint, exchange);
     },
     audit: (subject, page) => store.auditLog(subject, page),
   };
@@ -154,6 +159,7 @@ async function leafOf(store: Store, task: TaskView["task"]): Promise<Leaf | null
 async function report(
   store: Store,
   clock: Clock,
+  id: CaseId,
   task: TaskView,
   complaint: string,
   exchange: Exchange | null,
@@ -167,7 +173,6 @@ async function report(
     return err(failure("wrong-state", "this answer has been reported", { field: "receipt", expected: "one report" }));
   }
   const at = clock.now();
-  const id = `c_${randomBytes(9).toString("base64url")}` as CaseId;
   const accepted = leaf.executions.filter((one) => one.accepted);
   const author = accepted.find(({ role }) => role !== "check" && role !== "third") ?? accepted[0];
   const { model, level, basis, endedAt } = task;

@@ -19,6 +19,7 @@ import type { RailName } from "./rails.ts";
 /** A hub's books without a hub: a store, the desks, settled tasks, and a clock that stands where it is put. */
 export const models = ["model-0@1", "model-1@1", "model-2@1"] as ModelKey[];
 export const DAY_MS = 86_400_000;
+export const MARKET_SEED = { usdc: 50_000n * NANO_PER_UNIT, dn: 1_000_000n * NANO_PER_UNIT };
 
 export class TestBooks {
   now = 1_000;
@@ -95,7 +96,7 @@ export class TestBooks {
       return { ...record, from: null, at: 1, by: "test", body };
     });
     await this.store.commit({ transfers, parties });
-    const seeded = await this.parties.market.seed(foundation, 50_000n * NANO_PER_UNIT, 1_000_000n * NANO_PER_UNIT);
+    const seeded = await this.parties.market.seed(foundation, MARKET_SEED.usdc, MARKET_SEED.dn);
     if (!seeded.ok) throw new Error(seeded.error.message);
     this.now += WINDOW_MS;
     return this;

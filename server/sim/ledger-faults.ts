@@ -6,6 +6,7 @@ import { stakeAccounts } from "../economy/staking.ts";
 import type { TestBooks } from "../settlement/test-books.ts";
 import { decimalsOf } from "../store/payout-store.ts";
 import type { Tables } from "../store/tables.ts";
+import { ruleFaults } from "./ledger-rule-faults.ts";
 
 /**
  * The invariants of ../shared/design.md section 14 that apply to books, each looked for in what is stored:
@@ -19,6 +20,8 @@ import type { Tables } from "../store/tables.ts";
  *   every epoch's parts sum to the whole                                          `epochs`, `revenue`
  *   what leaves the ledger: Σ of the epochs' deltas = payouts, cumulative amounts only grow   `payouts`
  *   what parties' records say lies in their accounts lies there                   `records`
+ *   pay only for accepted, signed answers; settings within their bounds; what is kept of a party is in the state it is in;
+ *   usdc · dn of the market never falls below the seed; every closing is in the audit log   `ruleFaults`
  *
  * Replay twice = once is played by the fuzz itself: what it aborts after the commit, it does again.
  */
@@ -28,6 +31,7 @@ type Rows = Record<string, string | bigint | null>[];
 export const faultsOf = async (db: Db, books: TestBooks): Promise<string[]> => [
   ...(await books.store.integrityCheck()),
   ...(await recordFaults(books)),
+  ...(await ruleFaults(db, books)),
   ...(await allOf(db, books)),
 ];
 

@@ -12,9 +12,10 @@ import { openSqlite } from "../store/sqlite.ts";
 import type { Store } from "../store/store.ts";
 import type { Tables } from "../store/tables.ts";
 import { type Abort, abortingEngine, InjectedAbort } from "./ledger-engine.ts";
+import { eventsOf } from "./ledger-events.ts";
 import { faultsOf, recordFaults } from "./ledger-faults.ts";
 import { killTimes, play } from "./ledger-kills.ts";
-import { LedgerLife, openBooks, type Step } from "./ledger-life.ts";
+import { LedgerLife, openBooks, type Step, stepNames } from "./ledger-life.ts";
 
 /**
  * The books under fire: `npm run fuzz -- --operations 1000000` plays seeded operations over the whole economy
@@ -33,8 +34,15 @@ export interface FuzzReport {
   faults: string[];
   /** Over all balances, and the digests of all epochs' plans. */
   hash: string;
-  /** Steps by name: how many were done, and how many refused or found nothing to do. */
-  played: Record<string, [number, number]>;
+  /** Steps by name: how many were done, and how many were refused, by code, or found nothing to do. */
+  played: Record<string, Played>;
+  /** What came of them, counted in what is stored (ledger-events.ts). */
+  happened: Record<string, number>;
+}
+
+export interface Played {
+  done: number;
+  not: Record<string, number>;
 }
 
 export interface FuzzOptions {
@@ -44,6 +52,8 @@ export interface FuzzOptions {
   /** Opens the engine of a hub; the folder is SQLite's. */
   engine: (folder: string) => Engine;
   abort?: boolean;
+  /** No kind of step before others. */
+  evenly?: boolean;
   folder?: string;
   /** How often all that is stored is read and compared. */
   checks?: number;
@@ -55,7 +65,7 @@ const LOOK_EVERY = 250;
 const TRIES_MOST = 500;
 
 export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
-  const { seed, operations, batch, abort = true, checks = 4 } = options;
+  const { seed, operations, batch, abort = true, evenly = false, checks = 4 } = options;
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), "tabgrid-fuzz-"));
   const started = performance.now();
   const faults: string[] = [];
@@ -77,9 +87,9 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
   if (engine.kind === "sqlite") await sql`pragma synchronous = off`.execute(db);
   const store = new SqlStore(abortingEngine(engine, next), "one");
   const books = await openBooks(store, folder);
-  const played: Record<string, [number, number]> = {};
+  const played = Object.fromEntries(stepNames.map((name): [string, Played] => [name, { done: 0, not: {} }]));
 
-  async function does(step: Step): Promise<boolean> {
+  async function does(step: Step): Promise<string | null> {
     for (const when of ["before", "after"] as const) seen[when].clear();
     for (let tries = 1; ; tries++) {
       if (tries > TRIES_MOST) throw new Error(`still not done after ${tries} tries`);
@@ -101,11 +111,13 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
   try {
     const life = new LedgerLife(books, seed, batch);
     for (let checked = 0; operationsDone < operations && faults.length === 0; ) {
-      const step = life.next();
+      const step = life.next(evenly);
       steps += 1;
       try {
-        const [done, refused] = played[step.name] ?? [0, 0];
-        played[step.name] = (await does(step)) ? [done + 1, refused] : [done, refused + 1];
+        const refused = await does(step);
+        const count = played[step.name] as Played;
+        if (refused === null) count.done += 1;
+        else count.not[refused] = (count.not[refused] ?? 0) + 1;
         if (steps % LOOK_EVERY === 0) faults.push(...(await recordFaults(books)));
         operationsDone += step.operations;
         if (operationsDone >= (operations * (checked + 1)) / checks) {
@@ -120,7 +132,8 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
     const hash = await hashOf(store);
     const epochs = (await store.settlement.running()).epoch - 1;
     const seconds = Number(((performance.now() - started) / 1_000).toFixed(1));
-    return { operations: operationsDone, steps, commits, aborts, epochs, seconds, faults, hash, played };
+    const happened = await eventsOf(db, store);
+    return { operations: operationsDone, steps, commits, aborts, epochs, seconds, faults, hash, played, happened };
   } finally {
     await books.settlement.maturer.close();
     await store.close();
@@ -141,9 +154,13 @@ async function hashOf(store: Store): Promise<string> {
   return hash.digest("hex");
 }
 
-const textOf = ({ played, ...report }: FuzzReport): string => {
-  const lines = Object.entries(played).map(([name, [done, refused]]) => `  ${name}: ${done} done, ${refused} refused`);
-  return [JSON.stringify(report, null, 1), "Steps:", ...lines.sort()].join("\n");
+const textOf = ({ played, happened, ...report }: FuzzReport): string => {
+  const steps = Object.entries(played).map(([name, { done, not }]) => {
+    const refused = Object.entries(not).sort(([, a], [, b]) => b - a);
+    return [`  ${name}: ${done} done`, ...refused.map(([code, count]) => `${code} ${count}`)].join(", ");
+  });
+  const events = Object.entries(happened).map(([name, count]) => `  ${name}: ${count}`);
+  return [JSON.stringify(report, null, 1), "Steps:", ...steps.sort(), "What came of them:", ...events].join("\n");
 };
 
 interface Options {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { Kysely } from "kysely";
-import { nextInt, seededRng } from "../../shared/random.ts";
+import { countedRng, nextInt } from "../../shared/random.ts";
 import { WINDOW_MS } from "../economy/market.ts";
 import { DAY_MS } from "../settlement/test-books.ts";
 import { SqlStore } from "../store/sql-store.ts";
@@ -62,7 +62,7 @@ export async function play(folder: string, seed: number): Promise<void> {
 export async function killTimes(count: number, seed: number): Promise<KillReport> {
   const folder = mkdtempSync(join(tmpdir(), "tabgrid-kills-"));
   const started = performance.now();
-  const rng = seededRng(seed);
+  const rng = countedRng(seed);
   const report: KillReport = { kills: 0, inCommit: {}, inStep: {}, seconds: 0, faults: [] };
   try {
     await look(folder, 0, true);

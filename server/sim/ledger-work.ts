@@ -1,11 +1,14 @@
 import type { AssignmentId, MinerId, OwnerId } from "../../shared/ids.ts";
 import { receiptOf } from "../../shared/ids.ts";
+import { executionsPriced } from "../../shared/pricing.ts";
 import type { CheckDone, Execution, PoolWork } from "../core/events.ts";
 import { freshStanding } from "../core/trust.ts";
+import { accounts } from "../economy/accounts.ts";
 import type { Transfer } from "../economy/ledger.ts";
 import { receiptBatch, receiptLeaf } from "../economy/receipts.ts";
 import type { DomainMap } from "../settlement/domain-map.ts";
-import type { Settling } from "../settlement/settling.ts";
+import { Settling } from "../settlement/settling.ts";
+import type { TestBooks } from "../settlement/test-books.ts";
 import type { HeldChange } from "../store/held-changes.ts";
 import type { Version } from "../store/party-records.ts";
 import { sha256 } from "../store/sha256.ts";
@@ -25,7 +28,7 @@ export interface MadeUp {
 export const OWNERS = 40;
 export const ownerOf = (number: number): OwnerId => `own_${number}` as OwnerId;
 
-const levels = ["fast", "fast", "verified", "verified", "quorum-3"] as const;
+const levels = ["fast", "fast", "fast", "verified", "verified", "verified", "quorum-3", "quorum-5"] as const;
 
 /** The same for the same task, whichever model it asked for. */
 export function factOf(
@@ -48,16 +51,24 @@ export function factOf(
   const level = levels[byte(2) % levels.length] as (typeof levels)[number];
   const isText = one(3, 5);
   ran("primary", { newcomer: one(4, 8), ...(one(5, 20) && byReference), ...(isText && { work: 60_000n }) });
-  if (isText && one(6, 4)) ran("primary", { work: 40_000n, repeated: 5_000n, preempted: one(7, 2) });
+  // At most two go on with a text, the reference node too; its caller may have had enough of it before.
+  if (isText && one(6, 4)) {
+    ran("primary", { work: 40_000n, repeated: 5_000n, preempted: one(7, 2) });
+    if (one(24, 3))
+      ran("primary", { work: 20_000n, repeated: 7_000n, preempted: one(25, 2), ...(one(26, 4) && byReference) });
+  }
+  const isCancelled = isText && one(27, 5);
+  const made = isText ? executions.reduce((sum, { work = 0n }) => sum + work, 0n) : 123_456n;
   if (!isText && one(6, 10)) ran("hedge");
-  const checks = level === "quorum-3" ? 2 : level === "verified" || one(7, 3) ? 1 : 0;
+  const checks = level === "fast" ? (one(7, 3) ? 1 : 0) : executionsPriced(level) - 1;
   for (let i = 0; i < checks; i++) ran("check", one(16 + i, 10) ? byReference : {});
   if (checks > 0 && one(20, 12)) {
     executions[executions.length - 1] = { ...(executions.at(-1) as Execution), accepted: false };
     ran("third", one(21, 2) ? byReference : {});
   }
-  const price = isText ? 1n + (amount * BigInt(byte(22))) / 256n : amount;
-  const text = { promptTokens: 9, outputTokens: 30, finish: "stop" as const, seed: "1", held: amount };
+  const price = isText ? 1n + (amount * BigInt(byte(22))) / (isCancelled ? 2_560n : 256n) : amount;
+  const [outputTokens, finish] = isCancelled ? [1, "cancelled" as const] : [30, "stop" as const];
+  const text = { promptTokens: 9, outputTokens, finish, seed: "1", held: amount };
   return {
     task,
     at: at + 5,
@@ -67,13 +78,21 @@ export function factOf(
     royaltyBasisPoints,
     level,
     price,
-    work: isText ? 100_000n : 123_456n,
+    work: made,
     basis: checks > 0 ? "checked" : "unchecked",
     inputHash: "aa".repeat(32),
     commitment: "bb".repeat(32),
     executions,
     ...(isText && { text: { ...text, checkWork: 20_000n } }),
   };
+}
+
+/** As a hub that starts now would know the verification pools. */
+export async function settlingNow({ store, domains }: TestBooks): Promise<Settling> {
+  const names = domains.names();
+  const balances = await store.settlement.balances(names.map(accounts.pool));
+  const pools = new Map(names.map((name) => [name, balances.get(accounts.pool(name)) ?? 0n]));
+  return new Settling(domains, { pools, deposits: new Map(), credits: await store.settlement.credits() });
 }
 
 /** What a hub would commit once these tasks are verified, and what else of the time comes with them. */
