@@ -144,6 +144,42 @@ describe("a closing is refused", () => {
     expect(approved).toMatchObject({ ok: false, error: { code: "time-locked", field: "epoch" } });
   });
 
+  it("where two act on it at once: the second sees what the first did", async () => {
+    const { plan } = await preview(1);
+    await books.settle(9);
+    await books.pass(); // what has matured since belongs to the next epoch, or behind a new fence
+    const [moved, approved] = await Promise.all([
+      epochs().preview(1, "one"),
+      epochs().approve(1, plan.digest, "other"),
+    ]);
+    const left = moved.ok ? moved.value.epoch.digest : plan.digest;
+    expect([codeOf(moved), codeOf(approved)].sort()).toEqual(["ok", "wrong-state"]);
+    if (!approved.ok) expect(codeOf(await epochs().approve(1, left ?? "", "other"))).toBe("ok");
+    expect(codeOf(await epochs().close(1, "one"))).toBe("ok");
+    await closeWhole(2);
+    for (const creator of ["creator 0", "creator 1", "creator 2"])
+      expect(await books.balance(accounts.creator(creator))).toBe(0n); // no royalty was left out of both plans
+  });
+
+  it("where it was approved at the same time", async () => {
+    const { plan } = await preview(1);
+    const both = await Promise.all(["one", "other"].map((by) => epochs().approve(1, plan.digest, by)));
+    expect(both.map(codeOf).sort()).toEqual(["ok", "wrong-state"]);
+  });
+
+  it("where it was approved while somebody looked at it again", async () => {
+    const { plan } = await preview(1);
+    const { maturer } = books.settlement;
+    const { round } = maturer;
+    maturer.round = async () => {
+      maturer.round = round;
+      await epochs().approve(1, plan.digest, "other");
+    };
+    expect(codeOf(await epochs().preview(1, "one"))).toBe("wrong-state");
+    expect(await epochs().one(1)).toMatchObject({ state: "approved", digest: plan.digest });
+    expect(codeOf(await epochs().close(1, "one"))).toBe("ok");
+  });
+
   it("where the market has moved since", async () => {
     const { plan } = await preview(1);
     books.now += 1;

@@ -81,9 +81,13 @@ export class Epochs {
     }
     await maturer.round();
     const at = clock.now();
-    await runtime.between(async () => {
+    const moved = await runtime.between(async () => {
       const positions = await store.parties.all("position");
-      await store.parties.act({ key: null, inputHash: "", at }, async (books) => {
+      const value = await store.parties.act<null>({ key: null, inputHash: "", at }, async (books) => {
+        // Somebody may have approved it while its pay matured.
+        const still = await books.epoch(epoch);
+        const refused = still && checkPreview(epochState(still));
+        if (refused && !refused.ok) return refused;
         const stakes: { domain: string; party: PartyRecord<"position">["body"]["party"]; time: bigint }[] = [];
         const parties: PartyRecord[] = [];
         for (const { id } of positions) {
@@ -96,9 +100,10 @@ export class Epochs {
         const audit = [line(at, by, "epoch-previewed", epoch)];
         return ok({ reply: null, parties, audit, epoch: { kind: "fenced", epoch, at, stakes } });
       });
-      domains.epoch = epoch + 1;
-      return { value: null, transfers: [] };
+      if (value.ok) domains.epoch = epoch + 1;
+      return { value, transfers: [] };
     });
+    if (!moved.ok) return moved;
     const plan = await planOf(await readFenced(store, epoch, at), openBooks(store));
     await store.settlement.previewed(epoch, plan);
     return ok({ epoch: await this.#known(epoch), plan });
@@ -120,6 +125,11 @@ export class Epochs {
     const fenced = await readFenced(store, epoch, fencedAt);
     const approved = await runtime.between(async () => {
       const value = await store.parties.act<Transfer[]>({ key: null, inputHash: "", at }, async (books) => {
+        // Somebody may have approved it, or moved its fence, since `fenced` was read.
+        const still = await books.epoch(epoch);
+        const again = approve(still ? epochState(still) : { phase: "open", epoch }, digest, by, at);
+        if (!again.ok) return again;
+        if (still?.fencedAt !== fencedAt) return err(outdated(digest, "another fence"));
         const least = openedAt + Number((await parametersNow(books, epoch))["epoch.lengthMs"]);
         if (fencedAt < least) return err(tooShort(epoch, least, fencedAt));
         const market = await books.one("market", "market");

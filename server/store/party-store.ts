@@ -6,6 +6,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
 import type { Page, Paged } from "../gateway/gateway.ts";
 import type { Engine } from "./engine.ts";
+import { type EpochRecord, epochRecord } from "./epoch-records.ts";
 import { exactJson, fromExactJson } from "./exact-json.ts";
 import { paged } from "./ledger-reads.ts";
 import { type PartyKind, type PartyRecord, partyRecord } from "./party-records.ts";
@@ -52,6 +53,8 @@ export interface Books {
   hasCustomer(customer: CustomerId): Promise<boolean>;
   /** Somebody of this name has worked here. */
   hasWorked(owner: OwnerId): Promise<boolean>;
+  /** As it stands: nobody fences or approves it until the command has ended. */
+  epoch(epoch: number): Promise<EpochRecord | null>;
 }
 
 export type Outcome<Reply> = EpochBatch & { reply: Reply };
@@ -126,6 +129,11 @@ const booksOf = (db: Db): Books => ({
   async hasWorked(owner) {
     const query = db.selectFrom("standings").select("owner").where("owner", "=", owner);
     return (await query.executeTakeFirst()) !== undefined;
+  },
+  async epoch(epoch) {
+    const query = db.selectFrom("epochs").selectAll().where("epoch", "=", BigInt(epoch));
+    const row = await query.executeTakeFirst();
+    return row ? epochRecord(row) : null;
   },
 });
 
