@@ -93,6 +93,13 @@ export const spendingCustomer = (account: AccountId): CustomerId | null =>
 export const poolDomain = (account: AccountId): string | null =>
   account.startsWith("pool:") ? account.slice(5) : null;
 
+/**
+ * The account in which a party's USDC is its own, to spend or to be paid out: neither what is set aside in it, nor what the
+ * rules have still to pay from, nor its DN.
+ */
+export const isOwnAccount = (account: string): account is AccountId =>
+  /^(customer:[^:]+|miner:[^:]+|creator:[^:]+:matured|domain:[^:]+|foundation|processor)$/.test(account);
+
 /** Collateral that an owner deposited in a domain. */
 export const isDeposit = (account: AccountId): boolean => account.startsWith("collateral:");
 

@@ -4,7 +4,7 @@ import type { Asset, Nano } from "../../shared/money.ts";
 import { concat } from "../../shared/protocol.ts";
 import { assert, err, ok, type Result } from "../../shared/result.ts";
 import type { Millis } from "../../shared/time.ts";
-import { accounts } from "./accounts.ts";
+import { accounts, isOwnAccount } from "./accounts.ts";
 import { hex, legsOf, type Transfer } from "./ledger.ts";
 
 /**
@@ -45,6 +45,14 @@ export function checkAddress(address: string): Result<Address, TabgridError> {
       got: address,
     }),
   );
+}
+
+/** Payouts empty an account, so only a party's own has any. */
+export function checkPaidOut(account: string): Result<AccountId, TabgridError> {
+  if (isOwnAccount(account)) return ok(account);
+  const expected = "customer:ID, miner:OWNER, creator:NAME:matured, domain:DOMAIN, foundation or processor";
+  const detail = { field: "account", expected, got: account };
+  return err(failure("invalid-request", "this account is no party's own", detail));
 }
 
 export interface Payee {

@@ -4,7 +4,7 @@ import type { AccountId } from "../../shared/ids.ts";
 import type { Asset } from "../../shared/money.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Clock, Millis } from "../../shared/time.ts";
-import { type Address, checkAddress, payOut, payoutCsv, payoutTree } from "../economy/payouts.ts";
+import { type Address, checkAddress, checkPaidOut, payOut, payoutCsv, payoutTree } from "../economy/payouts.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Claim, PayoutAddress, PayoutRoot } from "../store/payout-store.ts";
 import type { Store } from "../store/store.ts";
@@ -62,6 +62,8 @@ export class PayoutDesk {
     proof: string,
     at: Millis = this.#parts.clock.now(),
   ): Promise<Result<PayoutAddress, TabgridError>> {
+    const paid = checkPaidOut(account);
+    if (!paid.ok) return paid;
     const checked = checkAddress(address);
     if (!checked.ok) return checked;
     const signer = signerOf(this.message(account, checked.value), proof);

@@ -116,7 +116,7 @@ export class PayoutStore {
     });
   }
 
-  /** Refused like `claim`, and where another claim has its reference; a claim that is known already changes nothing. */
+  /** Refused like `claim`; a claim that is known already changes nothing. */
   claim(
     { reference, asset, address, cumulative }: Claim,
     epoch: number,
@@ -131,8 +131,8 @@ export class PayoutStore {
       if (known?.address === address && known.asset === asset && known.cumulative === String(cumulative))
         return ok(null);
       if (known) {
-        const detail = { field: "reference", expected: "one of its own for every claim", got: reference };
-        return err(failure("already-claimed", "another claim has this reference", detail));
+        const detail = { field: "reference", expected: "the name of one claim", got: reference };
+        return err(failure("already-claimed", "another claim was reported under this name", detail));
       }
       const checked = claim(await readBook(trx, asset, epoch), address, cumulative);
       if (!checked.ok) return checked;
