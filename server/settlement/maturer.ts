@@ -4,6 +4,7 @@ import type { Nano } from "../../shared/money.ts";
 import type { Clock } from "../../shared/time.ts";
 import { twap } from "../economy/market.ts";
 import { bondedPay } from "../economy/registration.ts";
+import { parametersNow } from "../economy-desk/governance-desk.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Matured } from "../store/maturing.ts";
 import type { Store } from "../store/store.ts";
@@ -68,14 +69,19 @@ export class Maturer {
     }
   }
 
-  /** Of owners whose deposit is short of a domain's minimum. */
+  /** Of owners whose deposit is short of a domain's minimum: while they are registered, and for the unbonding time after. */
   async #bonds(): Promise<Map<OwnerId, (held: Nano) => Nano>> {
     const { store, clock, domains } = this.#parts;
     const bonds = new Map<OwnerId, (held: Nano) => Nano>();
     if (!domains.names().some((name) => (domains.settings(name)?.minimumCollateral ?? 0n) > 0n)) return bonds;
     const market = (await store.parties.one("market", "market"))?.body;
     const price = market ? twap(market, clock.now()) : null;
-    for (const { body } of await store.parties.all("registration", { state: "registered" })) {
+    const unbonding = Number((await parametersNow(store.parties, domains.epoch))["staking.unbondingMs"]);
+    const registered = await store.parties.all("registration", { state: "registered" });
+    const leaving = (await store.parties.all("registration", { state: "leaving" })).filter(
+      ({ body: { leftAt } }) => leftAt !== null && clock.now() < leftAt + unbonding,
+    );
+    for (const { body } of [...registered, ...leaving]) {
       const { owner, domain, deposit } = body;
       const minimum = domains.settings(domain)?.minimumCollateral ?? 0n;
       if (deposit >= minimum) continue;
