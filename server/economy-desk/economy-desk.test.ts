@@ -10,9 +10,10 @@ import {
   selfSchema,
   swappedSchema,
 } from "../../shared/economy-api.ts";
-import type { ModelKey } from "../../shared/ids.ts";
+import type { CaseId, ModelKey, OwnerId } from "../../shared/ids.ts";
+import type { Standing } from "../core/events.ts";
 import { accounts } from "../economy/accounts.ts";
-
+import type { CaseRecord } from "../store/case-records.ts";
 import { DAY, startTestDesk, type TestDesk, UNIT } from "./test-desk.ts";
 
 /** Parties act over HTTP; what they did stands in the books, also after a restart. */
@@ -22,6 +23,19 @@ beforeEach(async () => {
 });
 afterEach(() => test.close());
 
+/** Of an owner who has worked here. */
+const standing = (owner: OwnerId): Standing => ({
+  owner,
+  alpha: 1,
+  beta: 1,
+  updatedAt: 1,
+  strikes: 0,
+  suspended: false,
+  openCase: null,
+  passed: {},
+  proven: {},
+  history: [],
+});
 const sound = async () => {
   expect(await test.store.integrityCheck()).toEqual([]);
   expect(await test.store.imbalance()).toEqual({ USDC: 0n, DN: 0n });
@@ -188,6 +202,37 @@ describe("stake and votes", () => {
     expect(await test.balance(`dn:customer:${ann.customer}`)).toBe(100n * UNIT - 30n);
     await sound();
   });
+});
+
+it("stake that is delegated to a validator is not free while a case against it is open", async () => {
+  const ann = await test.customer("Ann");
+  const owner = "own_val" as OwnerId;
+  await test.store.commit({ standings: [standing(owner)] });
+  const target = { domain: "commons", validator: owner };
+  await test.must("/stakes", ann.key, { ...target, amount: "50" });
+  await test.must("/stakes/unstake", ann.key, { ...target, amount: "20" });
+  const opened: CaseRecord = {
+    case: "case_1" as CaseId,
+    kind: "suspension",
+    owner,
+    task: null,
+    openedAt: test.clock.now(),
+    evidence: { kind: "suspension", strikes: 1, exhibits: [], history: [] },
+    state: "open",
+    closedAt: null,
+    ruling: null,
+    reviewer: null,
+    reason: null,
+  };
+  await test.store.commit({ cases: [opened] });
+  test.clock.advance(7 * DAY);
+  const refused = await test.post("/stakes/release", ann.key, target);
+  expect(refused).toMatchObject({ status: 409, body: { code: "time-locked", field: "at" } });
+  expect(refused.body.expected).toBe("the decision of the open case");
+  await test.store.commit({ cases: [{ ...opened, state: "decided", closedAt: 9, ruling: "dismissed" }] });
+  await test.must("/stakes/release", ann.key, target);
+  expect(await test.balance(`dn:customer:${ann.customer}`)).toBe(100n * UNIT - 30n);
+  await sound();
 });
 
 describe("the market", () => {

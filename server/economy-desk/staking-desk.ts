@@ -55,7 +55,9 @@ export class StakingDesk {
   }
 
   release(caller: Staker, target: Target): Promise<Result<Position, TabgridError>> {
-    return this.#move(caller, "stake-released", target, {}, async (position, _, at) => releaseStake(position, at));
+    return this.#move(caller, "stake-released", target, {}, async (position, books, at) =>
+      releaseStake(position, target.validator !== null && (await books.hasOpenCase(target.validator)), at),
+    );
   }
 
   #move(

@@ -132,7 +132,7 @@ describe("stake", () => {
     const { position, time } = closeStakeTime(out.position, 210);
     expect(time).toBe(100n * 100n + 60n * 100n);
     expect(closeStakeTime(position, 310).time).toBe(6_000n);
-    const free = must(releaseStake(position, 110 + Number(WEEK)));
+    const free = must(releaseStake(position, false, 110 + Number(WEEK)));
     for (const { transfer } of [put, out, free]) books.post(transfer);
     expect(books.balance(accounts.dn(bea))).toBe(940n);
     expect(free.position).toMatchObject({ amount: 60n, unbonding: [] });

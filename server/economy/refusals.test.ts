@@ -221,7 +221,13 @@ const rows: [string, ErrorCode, string | undefined, () => Result<unknown, Tabgri
     "stake before its delay",
     "time-locked",
     "at",
-    () => releaseStake(must(unstake(old, 50n, BigInt(7 * DAY), 1)).position, 7 * DAY),
+    () => releaseStake(must(unstake(old, 50n, BigInt(7 * DAY), 1)).position, false, 7 * DAY),
+  ],
+  [
+    "stake under an open case",
+    "time-locked",
+    "at",
+    () => releaseStake(must(unstake(old, 50n, BigInt(7 * DAY), 1)).position, true, 8 * DAY),
   ],
 
   [

@@ -77,8 +77,11 @@ export function unstake(
   return ok(moved(next, "unstake", [from, to], amount, at));
 }
 
-/** All whose delay has passed. Refused while nothing is free. */
-export function releaseStake(position: Position, at: Millis): Result<Moved, TabgridError> {
+/**
+ * All whose delay has passed. Refused while nothing is free, and while a case against its validator is open: whoever waits for
+ * the ruling is still slashed by it.
+ */
+export function releaseStake(position: Position, hasOpenCase: boolean, at: Millis): Result<Moved, TabgridError> {
   const free = position.unbonding.filter(({ freeAt }) => freeAt <= at);
   const amount = free.reduce((sum, one) => sum + one.amount, 0n);
   if (amount === 0n) {
@@ -86,6 +89,10 @@ export function releaseStake(position: Position, at: Millis): Result<Moved, Tabg
     const expected = first ? `${first.freeAt}` : "unstaked DN";
     const detail = { field: "at", expected, got: String(at) };
     return err(failure(first ? "time-locked" : "wrong-state", "no stake is free", detail));
+  }
+  if (hasOpenCase) {
+    const detail = { field: "at", expected: "the decision of the open case", got: String(at) };
+    return err(failure("time-locked", "a case against the validator is open", detail));
   }
   const unbonding = position.unbonding.filter(({ freeAt }) => freeAt > at);
   const accountsOf = stakeAccounts(position);
