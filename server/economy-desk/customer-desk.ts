@@ -5,7 +5,7 @@ import { NANO_PER_UNIT, type Nano } from "../../shared/money.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { hashKey, type KeyRing, makeKey } from "../api/auth.ts";
 import { accounts } from "../economy/accounts.ts";
-import { checkAmount, checkCovered } from "../economy/amount.ts";
+import { checkCovered, checkIssue } from "../economy/amount.ts";
 import { legsOf, type Transfer } from "../economy/ledger.ts";
 import type { Caller, Desk } from "./desk.ts";
 
@@ -62,7 +62,7 @@ export class CustomerDesk {
       const to = accounts.customer(customer);
       const gains = new Map([[accounts.issuer, 0n]]);
       if (usdc > 0n || dn === 0n) {
-        const issued = checkAmount(usdc, "usdc");
+        const issued = checkIssue(usdc, -(await books.balance(accounts.issuer)), "usdc");
         if (!issued.ok) return issued;
         const bounded = checkCovered(usdc, ISSUED_MOST, accounts.issuer, "usdc");
         if (!bounded.ok) return bounded;

@@ -325,6 +325,24 @@ describe("a miner", () => {
   });
 });
 
+it("test USDC is not given beyond what all balances together can be", async () => {
+  const ann = await test.customer("Ann");
+  const left = 2n ** 63n - 1n + (await test.balance("issuer"));
+  const legs = [
+    { account: "issuer" as never, asset: "USDC" as const, amount: 1n - left },
+    { account: "processor" as never, asset: "USDC" as const, amount: left - 1n },
+  ];
+  await test.store.commit({ transfers: [{ id: "much", kind: "grant", at: 1, task: null, legs }] });
+  const refused = await test.post(`/customers/${ann.customer}/grants`, test.operator, { usdc: "2" });
+  expect(refused).toMatchObject({
+    status: 400,
+    body: { code: "amount-overflow", field: "usdc", expected: "at most 1" },
+  });
+  const last = await test.post(`/customers/${ann.customer}/grants`, test.operator, { usdc: "1" });
+  expect(last.status).toBe(200);
+  expect(await test.store.integrityCheck()).toEqual([]);
+});
+
 it("a repeated request with its idempotency key moves nothing twice", async () => {
   const ann = await test.customer("Ann");
   const stake = { domain: "commons", amount: "50" };

@@ -3,7 +3,7 @@ import type { AccountId } from "../../shared/ids.ts";
 import { NANO_PER_UNIT, type Nano } from "../../shared/money.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { accounts } from "../economy/accounts.ts";
-import { checkCovered } from "../economy/amount.ts";
+import { checkCovered, checkIssue } from "../economy/amount.ts";
 import { legsOf, type Transfer } from "../economy/ledger.ts";
 import { type Market, type Price, seedMarket, trade, twap } from "../economy/market.ts";
 import type { Books } from "../store/party-store.ts";
@@ -77,6 +77,8 @@ export class MarketDesk {
       }
       const wholeUsdc = checkCovered(usdc, GENESIS, accounts.issuer, "usdc");
       if (!wholeUsdc.ok) return wholeUsdc;
+      const issued = checkIssue(usdc, -(await books.balance(accounts.issuer)), "usdc");
+      if (!issued.ok) return issued;
       const covered = checkCovered(dn, await books.balance(accounts.dnTreasury), accounts.dnTreasury, "dn");
       if (!covered.ok) return covered;
       const gains = new Map([

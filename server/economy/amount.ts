@@ -29,3 +29,12 @@ export function checkCovered(
   const detail = { field, expected: `at most ${balance}`, got: String(amount) };
   return err(failure("insufficient-balance", `${account} does not hold this much`, detail));
 }
+
+/** The same of what an issuer brings into being: no balance can hold more than all that was issued. `issued`: until now. */
+export function checkIssue(amount: Nano, issued: Nano, field: string): Result<Nano, TabgridError> {
+  const checked = checkAmount(amount, field);
+  const most = AMOUNT_MAX - issued;
+  if (!checked.ok || amount <= most) return checked;
+  const detail = { field, expected: `at most ${most}`, got: String(amount) };
+  return err(failure("amount-overflow", "all balances together would be larger than one can be", detail));
+}

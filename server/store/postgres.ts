@@ -106,7 +106,9 @@ function explainPostgres(error: unknown, name: string): unknown {
   const { code, message } = error as { code?: string; message?: string };
   if (code === undefined && !/connect|terminat/i.test(message ?? "")) return error;
   const group = code?.slice(0, 2);
-  if (group === "23") return new StoreError("conflict", `${name} refused an entry (${message}).`, error);
+  // 22003: a balance that does not fit 64 bits.
+  if (group === "23" || code === "22003")
+    return new StoreError("conflict", `${name} refused an entry (${message}).`, error);
   if (group === "XX")
     return new StoreError("damaged", `Tabgrid cannot read ${name}: it is damaged (${message}).`, error);
   if (code === "42501" || code === "25006" || group === "53") {

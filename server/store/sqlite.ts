@@ -57,13 +57,18 @@ export function openSqlite(folder: string): Engine {
     },
 
     async addToBalances(_trx, gains) {
-      const add = statements.of("update accounts set balance = balance + ?, entries = entries + ? where account = ?");
+      // What does not fit 64 bits SQLite would go on with as an inexact number.
+      const add = statements.of(`update accounts set balance = balance + ?1, entries = entries + ?2
+        where account = ?3 and typeof(balance + ?1) = 'integer'`);
+      const find = statements.of("select 1 from accounts where account = ?");
       const open = statements.of(
         "insert into accounts (account, asset, overdraft, balance, entries) values (?, ?, ?, ?, ?)",
       );
       for (const { account, asset, overdraft, amount, entries } of gains) {
-        if (add.run(amount, entries, account).changes === 0n)
-          open.run(account, asset, overdraft ? 1 : 0, amount, entries);
+        if (add.run(amount, entries, account).changes > 0n) continue;
+        if (find.get(account))
+          throw new StoreError("conflict", `${name} refused an entry (${account} would not fit 64 bits).`);
+        open.run(account, asset, overdraft ? 1 : 0, amount, entries);
       }
     },
 

@@ -200,6 +200,19 @@ export function describeStore(makePlace: () => Promise<Place>): void {
       expect(await snapshot()).toEqual(before);
     });
 
+    it("cannot bring a balance above 64 bits: the database itself refuses", async () => {
+      const most = 2n ** 63n - 1n;
+      const ann = "c_ann" as CustomerId;
+      await store.commit({ transfers: [grant(ann, most, "first", 1)] });
+      const before = await snapshot();
+      await expect(store.commit({ transfers: [grant(ann, 2n, "second", 1)] })).rejects.toMatchObject({
+        code: "conflict",
+      });
+      expect(await snapshot()).toEqual(before);
+      expect(await store.account(accounts.customer(ann))).toMatchObject({ balance: most });
+      await sound();
+    });
+
     it("refuses a transfer off balance", async () => {
       const { legs, ...transfer } = grant("c_ann" as CustomerId, 7n, "x", 1);
       await expect(store.commit({ transfers: [{ ...transfer, legs: legs.slice(1) }] })).rejects.toThrow(/off balance/);
