@@ -18,7 +18,7 @@ export function customers({ parties }: Gateway): Endpoint[] {
       body: newCustomerSchema,
       status: 201,
       reply: customerSchema,
-      run: async ({ name }) => parties.customers.add(name),
+      run: async ({ name }, request) => unwrap(await parties.customers.add(operatorCaller(request), name)),
     }),
     command({
       path: "/api/v1/customers/:customer/grants",

@@ -23,15 +23,23 @@ export class CustomerDesk {
   }
 
   /** The key is shown here and never again. */
-  async add(name: string): Promise<{ customer: CustomerId; key: string }> {
-    const at = this.#desk.now();
-    const customer = `c_${randomBytes(9).toString("base64url")}` as CustomerId;
+  async add(caller: Caller, name: string): Promise<Result<{ customer: CustomerId; key: string }, TabgridError>> {
+    const wanted = `c_${randomBytes(9).toString("base64url")}` as CustomerId;
     const { id, presented } = makeKey();
     const secretHash = hashKey(presented);
-    await this.#desk.store.addCustomer({ customer, name, createdAt: at });
-    await this.#desk.store.addApiKey({ id, secretHash, name, customer, scopes: [], createdAt: at, revokedAt: null });
-    this.#keys.add(secretHash, { kind: "customer", customer, key: id });
-    return { customer, key: presented };
+    const made = await this.#desk.act(caller, "customer-added", { name }, async (_, createdAt) => {
+      const customer = { customer: wanted, name, createdAt };
+      const key = { id, secretHash, name, customer: wanted, scopes: [], createdAt, revokedAt: null };
+      return ok({ reply: wanted, subject: wanted, records: [], customers: [{ customer, key }] });
+    });
+    if (!made.ok) return made;
+    if (made.value !== wanted) {
+      const detail = { field: "idempotency-key", expected: "a new key", got: caller.key ?? "" };
+      const message = `this request has made customer ${made.value}, whose API key was shown then and is not kept`;
+      return err(failure("already-claimed", message, detail));
+    }
+    this.#keys.add(secretHash, { kind: "customer", customer: wanted, key: id });
+    return ok({ customer: wanted, key: presented });
   }
 
   async self(customer: CustomerId) {

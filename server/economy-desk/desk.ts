@@ -9,7 +9,7 @@ import { exactJson } from "../store/exact-json.ts";
 import type { PartyBodies, PartyKind, PartyRecord } from "../store/party-records.ts";
 import type { Books, PartyFilter } from "../store/party-store.ts";
 import { sha256 } from "../store/sha256.ts";
-import type { Store } from "../store/store.ts";
+import type { Batch, Store } from "../store/store.ts";
 
 /**
  * Where parties act on the economy. Every command goes one way: a pure function of server/economy decides on the books as
@@ -36,6 +36,7 @@ export interface Step<Reply> {
   /** What it is about, for the audit log. */
   subject: string;
   transfers?: readonly (Transfer | null)[];
+  customers?: Batch["customers"];
   records: readonly Written[];
 }
 
@@ -83,10 +84,10 @@ export class Desk {
     const acted = await this.#parts.store.parties.act(command, async (books) => {
       const step = await decide(books, at);
       if (!step.ok) return step;
-      const { reply, subject, records } = step.value;
+      const { reply, subject, records, customers = [] } = step.value;
       const transfers = (step.value.transfers ?? []).filter((one) => one !== null);
       const audit = [{ at, actor, action, subject, detail: plain(input) }];
-      return ok({ reply, transfers, audit, parties: records.map((one) => ({ ...one, at, by: actor })) });
+      return ok({ reply, transfers, audit, customers, parties: records.map((one) => ({ ...one, at, by: actor })) });
     });
     if (!acted.ok) return acted;
     const { reply, repeated, transfers = [], parties = [] } = acted.value;

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   bondsSchema,
+  customerSchema,
   domainSchema,
   domainsSchema,
   marketSchema,
@@ -341,6 +342,21 @@ it("test USDC is not given beyond what all balances together can be", async () =
   const last = await test.post(`/customers/${ann.customer}/grants`, test.operator, { usdc: "1" });
   expect(last.status).toBe(200);
   expect(await test.store.integrityCheck()).toEqual([]);
+});
+
+it("a customer is made once per idempotency key, which does not show its API key again, and audited", async () => {
+  const make = (name: string) => test.post("/customers", test.operator, { name }, { "idempotency-key": "made" });
+  const made = customerSchema.parse((await make("Ann")).body);
+  const again = await make("Ann");
+  expect(again).toMatchObject({ status: 409, body: { code: "already-claimed", field: "idempotency-key" } });
+  expect(again.body.detail).toContain(made.customer);
+  expect((await make("Bob")).body).toMatchObject({ code: "already-claimed", field: "idempotency-key" });
+  expect((await test.get("/self", made.key)).body).toMatchObject({ customer: made.customer, name: "Ann" });
+  const audit = await test.store.auditLog(made.customer, { limit: 9, after: null });
+  expect(audit.data).toMatchObject([{ action: "customer-added", actor: "foundation", detail: { name: "Ann" } }]);
+  expect(JSON.stringify(audit.data)).not.toContain(made.key);
+  await test.restart();
+  expect((await make("Ann")).status).toBe(409);
 });
 
 it("a repeated request with its idempotency key moves nothing twice", async () => {

@@ -147,6 +147,10 @@ export class SqlStore implements Store {
     await insert(trx, "compatibility", compatibility.map(compatibilityRow), addToCompatibility);
     await insertEvents(trx, this.#engine, batch.webhookEvents ?? []);
     await insertAttestations(trx, this.#engine, batch.attestations ?? []);
+    for (const { customer, key } of batch.customers ?? []) {
+      await this.#insertCustomer(trx, customer);
+      await insert(trx, "api_keys", [records.apiKeyRow(key)]);
+    }
     const partyRows = parties.map((of) => ({ ...of, key: `${of.kind} ${of.id}` }));
     await insert(trx, "party_records", newest(partyRows, "key").map(partyRow), replaceParty);
   }
@@ -303,18 +307,15 @@ export class SqlStore implements Store {
 
   /** Opens the customer's accounts as well, so that they can be locked and read before any money moves. */
   addCustomer(customer: Customer): Promise<void> {
-    return this.#write(async (trx) => {
-      await this.#engine.insertRows(trx, "customers", [records.customerRow(customer)]);
-      const names = [accounts.customer(customer.customer), accounts.customerHeld(customer.customer)];
-      const opened = names.map((account) => ({
-        account,
-        asset: assetOf(account),
-        overdraft: 0n,
-        balance: 0n,
-        entries: 0n,
-      }));
-      await this.#engine.insertRows(trx, "accounts", opened, "on conflict (account) do nothing");
-    });
+    return this.#write((trx) => this.#insertCustomer(trx, customer));
+  }
+
+  async #insertCustomer(trx: Transaction<Tables>, customer: Customer): Promise<void> {
+    await this.#engine.insertRows(trx, "customers", [records.customerRow(customer)]);
+    const names = [accounts.customer(customer.customer), accounts.customerHeld(customer.customer)];
+    const nothing = { overdraft: 0n, balance: 0n, entries: 0n };
+    const opened = names.map((account) => ({ account, asset: assetOf(account), ...nothing }));
+    await this.#engine.insertRows(trx, "accounts", opened, "on conflict (account) do nothing");
   }
 
   customer(id: CustomerId): Promise<Customer | null> {

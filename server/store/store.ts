@@ -148,6 +148,8 @@ export interface Batch {
   held?: readonly HeldChange[];
   /** Kept for some days, and added to the sums of theirs. */
   attestations?: readonly AttestationRecord[];
+  /** Each with its first API key. */
+  customers?: readonly { customer: Customer; key: ApiKey }[];
   /** What customers are to be told. */
   webhookEvents?: readonly WebhookEvent[];
 }
