@@ -10,7 +10,7 @@ import { requestBinding, signedRequestSchema } from "./signed-request.ts";
 const nano = z.string().regex(/^-?\d+$/);
 const wanted = z
   .string()
-  .regex(/^\d{1,40}$/)
+  .regex(/^\d{1,40}$/, "a whole number of 1 to 40 decimal digits")
   .transform(BigInt);
 const share = z.number().meta({ description: "hundredths of a per cent" });
 const millis = z.number().meta({ description: "Unix milliseconds" });
@@ -19,7 +19,9 @@ const id = z.string().min(1).max(128);
 const epoch = z.number().int().min(0).max(1_000_000_000);
 const listOf = <Item extends z.ZodType>(item: Item) => z.object({ data: z.array(item), has_more: z.boolean() });
 
-export const domainNameSchema = z.string().regex(/^[a-z][a-z0-9-]{0,62}$/);
+export const domainNameSchema = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,62}$/, "a small letter and up to 62 small letters, digits and -");
 
 /** Empty bodies are `{}`. */
 export const nothingSchema = z.strictObject({});

@@ -8,10 +8,10 @@ import { requestBinding, signedRequestSchema } from "./signed-request.ts";
  * ledger is in on-chain units (10⁻⁶ USDC, 10⁻¹⁸ DN).
  */
 const integer = z.string().regex(/^-?\d{1,40}$/);
-const amount = z.string().regex(/^\d{1,20}$/, "expected a whole number in decimal digits");
+const amount = z.string().regex(/^\d{1,20}$/, "a whole number in decimal digits");
 const millis = z.number().meta({ description: "Unix milliseconds" });
 const name = z.string().min(1).max(limits.nameChars);
-const hex64 = z.string().regex(/^[0-9a-f]{64}$/, "expected 64 hexadecimal digits");
+const hex64 = z.string().regex(/^[0-9a-f]{64}$/, "64 hexadecimal digits");
 export const payoutAssets = ["USDC", "DN"] as const;
 export const epochStates = ["open", "previewed", "approved", "closed"] as const;
 
@@ -95,7 +95,7 @@ export const claimSchema = z.strictObject({
   reference: z.string().min(1).max(128).meta({ description: "the rail's own name of it, such as a transaction hash" }),
   asset: z.enum(payoutAssets),
   address: z.string().max(64),
-  cumulative: z.string().regex(/^\d{1,78}$/, "expected a whole number in decimal digits"),
+  cumulative: z.string().regex(/^\d{1,78}$/, "a whole number in decimal digits"),
 });
 export const claimReplySchema = z.object({ asset: z.enum(payoutAssets), address: z.string(), claimed: integer });
 

@@ -14,7 +14,7 @@ import { type DomainBook, type Version, wholeBook } from "../store/party-records
 import type { Endpoint } from "./endpoint.ts";
 import { segment } from "./endpoint.ts";
 import { notFound, unwrap } from "./error-reply.ts";
-import { anyCaller, command, operatorCaller, read } from "./party-command.ts";
+import { anyCaller, command, operatorCaller, read, snake } from "./party-command.ts";
 
 /** Domains: what holds in each, what is planned, and who may change it. */
 const tag = "Domains";
@@ -70,6 +70,7 @@ export function domains({ parties }: Gateway): Endpoint[] {
       access: "key",
       body: changeDomainSchema,
       reply: domainSchema,
+      fieldOf: settingsField,
       run: async ({ from, settings }, request, response) => {
         const domain = segment(request, "domain");
         const caller = anyCaller(request, response);
@@ -77,6 +78,19 @@ export function domains({ parties }: Gateway): Endpoint[] {
       },
     }),
   ];
+}
+
+const ownFields = ["severePercent", "registrationFee", "minimumCollateral", "targetStake", "listed"];
+
+/** A field of `DomainSettings`, as `settings` has it. */
+function settingsField(field: string): string {
+  const [group = "", name] = field.split(".");
+  // What the miners are left is no field.
+  if (field === "revenue.miners") return "settings";
+  if ((group === "revenue" || group === "tariff") && name) return `settings.${snake(name)}`;
+  if (group === "emission") return name ? `settings.emission_split.${name}` : "settings.emission_split";
+  if (group === "verification" && name) return `settings.verification.${snake(name)}`;
+  return ownFields.includes(field) ? `settings.${snake(field)}` : field;
 }
 
 function settingsOf(domain: string, of: z.output<typeof settingsSchema>): DomainSettings {

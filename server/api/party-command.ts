@@ -1,10 +1,9 @@
 import type { Request, Response } from "express";
 import type { z } from "zod";
 import { problemSchema } from "../../shared/api.ts";
-
+import { type TabgridError, TabgridFailure } from "../../shared/errors.ts";
 import type { CustomerId } from "../../shared/ids.ts";
 import { KIB } from "../../shared/limits.ts";
-
 import type { Caller } from "../economy-desk/desk.ts";
 import { type Access, customerOf, principalOf } from "./auth.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -25,11 +24,13 @@ interface CommandRow<Body extends z.ZodType, Reply extends z.ZodType> {
   body: Body;
   status?: 200 | 201;
   reply: Reply;
+  /** What the caller calls a field that the rules name their own way, where that is more than its name in the body. */
+  fieldOf?(field: string): string;
   run(body: z.output<Body>, request: Request, response: Response): Promise<z.input<Reply>>;
 }
 
 export function command<Body extends z.ZodType, Reply extends z.ZodType>(row: CommandRow<Body, Reply>): Endpoint {
-  const { method = "post", path, tag, summary, access, body: schema, status = 200, reply, run } = row;
+  const { method = "post", path, tag, summary, access, body: schema, status = 200, reply, fieldOf, run } = row;
   const takesBody = method !== "delete";
   return {
     method,
@@ -43,9 +44,25 @@ export function command<Body extends z.ZodType, Reply extends z.ZodType>(row: Co
     replies: { [status]: { description: "done", schema: reply }, ...refusals },
     handle: async (request, response) => {
       const body = takesBody ? unwrap(parseJson(request.body, "body")) : {};
-      response.status(status).json(await run(unwrap(check(schema, body)), request, response));
+      const asked = unwrap(check(schema, body));
+      try {
+        response.status(status).json(await run(asked, request, response));
+      } catch (thrown) {
+        if (!(thrown instanceof TabgridFailure)) throw thrown;
+        const inBody = (field: string) => (Object.hasOwn(asked as object, snake(field)) ? snake(field) : field);
+        throw new TabgridFailure(asAsked(thrown.error, fieldOf ?? inBody));
+      }
     },
   };
+}
+
+export const snake = (field: string): string => field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+function asAsked(error: TabgridError, fieldOf: (field: string) => string): TabgridError {
+  const { field, message } = error;
+  if (field === undefined) return error;
+  const asked = fieldOf(field);
+  return asked === field ? error : { ...error, field: asked, message: message.replace(field, asked) };
 }
 
 interface ReadRow<Query extends z.ZodObject, Reply extends z.ZodType> {

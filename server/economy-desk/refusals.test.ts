@@ -80,45 +80,48 @@ const signed = (request: object, by?: never): Call => [
   null,
   by ? miner.signed(request, by) : miner.signed(request),
 ];
+/** Where a domain's settings lie in the request. */
+const of = (field: string) => `settings.${field}`;
+const split = (field: string) => of(`emission_split.${field}`);
 const carol = async () => (await test.customer("Carol")).key;
 
 const rows: [what: string, code: ErrorCode, field: string, ask: () => Call | Promise<Call>][] = [
-  ["emission shares that miss the whole", "split-not-whole", "emission", () => emission({ miners: 6_999 })],
-  ["a miners' share above 99 %", "share-out-of-bounds", "emission.miners", () => emission({ miners: 9_901 })],
-  ["a negative stakers' share", "share-out-of-bounds", "emission.stakers", () => emission({ stakers: -1 })],
-  ["a fraction of a share", "share-out-of-bounds", "emission.validators", () => emission({ validators: 0.5 })],
-  ["an emission owner above 10 %", "share-out-of-bounds", "emission.owner", () => emission({ owner: 1_001 })],
-  ["availability above 20 %", "share-out-of-bounds", "emission.availability", () => emission({ availability: 2_001 })],
-  ["a pool below the cost of checks", "share-out-of-bounds", "revenue.pool", () => change({ pool: 729 })],
+  ["emission shares that miss the whole", "split-not-whole", of("emission_split"), () => emission({ miners: 6_999 })],
+  ["a miners' share above 99 %", "share-out-of-bounds", split("miners"), () => emission({ miners: 9_901 })],
+  ["a negative stakers' share", "share-out-of-bounds", split("stakers"), () => emission({ stakers: -1 })],
+  ["a fraction of a share", "share-out-of-bounds", split("validators"), () => emission({ validators: 0.5 })],
+  ["an emission owner above 10 %", "share-out-of-bounds", split("owner"), () => emission({ owner: 1_001 })],
+  ["availability above 20 %", "share-out-of-bounds", split("availability"), () => emission({ availability: 2_001 })],
+  ["a pool below the cost of checks", "share-out-of-bounds", of("pool"), () => change({ pool: 729 })],
   [
     "a check rate below the policy's",
     "share-out-of-bounds",
-    "verification.checkRate",
+    of("verification.check_rate"),
     () => checks({ check_rate: 499 }),
   ],
   [
     "a service level that is none",
     "invalid-request",
-    "settings.verification.least_level",
+    of("verification.least_level"),
     () => checks({ least_level: "quorum-9" }),
   ],
-  ["more checks than the pool pays", "share-out-of-bounds", "revenue.pool", () => checks({ check_rate: 2_000 })],
-  ["e above 100 %", "share-out-of-bounds", "severePercent", () => change({ severe_percent: 101 })],
-  ["miners below 30 %", "value-out-of-range", "revenue.miners", () => change({ emission: 6_000 })],
-  ["an owner's share above 10 %", "value-out-of-range", "revenue.owner", () => change({ owner: 1_001 })],
-  ["a fee that overflows", "amount-overflow", "registrationFee", () => change({ registration_fee: tooMuch })],
+  ["more checks than the pool pays", "share-out-of-bounds", of("pool"), () => checks({ check_rate: 2_000 })],
+  ["e above 100 %", "share-out-of-bounds", of("severe_percent"), () => change({ severe_percent: 101 })],
+  ["miners below 30 %", "value-out-of-range", "settings", () => change({ emission: 6_000 })],
+  ["an owner's share above 10 %", "value-out-of-range", of("owner"), () => change({ owner: 1_001 })],
+  ["a fee that overflows", "amount-overflow", of("registration_fee"), () => change({ registration_fee: tooMuch })],
   ["a change that reaches back", "reaches-back", "from", () => change({}, 0)],
-  ["y by its owner", "forbidden", "revenue.processor", () => change({ processor: 0 })],
-  ["d by its owner", "forbidden", "revenue.variableBurn", () => change({ variable_burn: 1 })],
-  ["listed by its owner", "forbidden", "listed", () => change({ listed: true })],
+  ["y by its owner", "forbidden", of("processor"), () => change({ processor: 0 })],
+  ["d by its owner", "forbidden", of("variable_burn"), () => change({ variable_burn: 1 })],
+  ["listed by its owner", "forbidden", of("listed"), () => change({ listed: true })],
   [
     "another's domain",
     "forbidden",
     "domain",
     () => ["PUT", "/domains/vision/settings", bob.key, { from: 1, settings }],
   ],
-  ["settings without a field", "invalid-request", "settings.pool", () => change({ pool: undefined })],
-  ["settings with one too many", "invalid-request", "settings.tax", () => change({ tax: 1 })],
+  ["settings without a field", "invalid-request", of("pool"), () => change({ pool: undefined })],
+  ["settings with one too many", "invalid-request", of("tax"), () => change({ tax: 1 })],
   ["a domain that is none", "unknown-domain", "domain", () => ["GET", "/domains/none", null]],
   [
     "a domain twice",
@@ -262,7 +265,7 @@ const rows: [what: string, code: ErrorCode, field: string, ask: () => Call | Pro
   [
     "a raise beyond its bound",
     "share-out-of-bounds",
-    "raisePercent",
+    "raise_percent",
     () => ["POST", "/pledges", ann.key, { model: "eye@1", amount: "1", raise_percent: 1_001 }],
   ],
   [

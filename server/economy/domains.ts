@@ -82,6 +82,7 @@ export function checkDomain(
     ["registrationFee", settings.registrationFee, AMOUNT_MAX],
     ["minimumCollateral", settings.minimumCollateral, AMOUNT_MAX],
     ["targetStake", settings.targetStake, AMOUNT_MAX],
+    ["tariff.nanoPerGflop", settings.tariff.nanoPerGflop, AMOUNT_MAX],
     ["tariff.difficultyPpm", settings.tariff.difficultyPpm, TIMES_PPM_MOST],
   ];
   for (const [field, amount, most] of amounts) {

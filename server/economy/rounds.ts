@@ -59,6 +59,8 @@ interface Step {
 }
 
 const WHOLE = 10_000;
+/** Until its deadline nobody can give up an open round. */
+const OPEN_MOST_MS = 366 * 86_400_000;
 
 export type RoundTerms = Pick<
   Round,
@@ -84,6 +86,11 @@ export function openRound(terms: RoundTerms, at: Millis): Result<Round, TabgridE
     return err(failure("share-out-of-bounds", "the royalty does not have these parts", detail));
   }
   if (terms.deadlineAt <= at) return err(timeLocked("the deadline has passed", `after ${at}`, terms.deadlineAt));
+  const latest = at + OPEN_MOST_MS;
+  if (terms.deadlineAt > latest) {
+    const detail = { field: "deadlineAt", expected: `at most ${latest}`, got: String(terms.deadlineAt) };
+    return err(failure("value-out-of-range", "backers' money is not kept in an open round for so long", detail));
+  }
   return ok({ ...terms, released: 0, state: "open", raised: 0n, escrow: 0n, holdings: new Map(), moves: 0 });
 }
 

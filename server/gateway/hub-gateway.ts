@@ -150,7 +150,11 @@ export function createGateway(parts: GatewayParts): Gateway & { publish(model: R
   ): Promise<Result<ModelStatus, TabgridError>> {
     const minting = { model: modelKey(id, version), domain, creator, royaltyBasisPoints, round: null };
     const drafted = await parts.parties.domains.draft(foundation, minting);
-    if (!drafted.ok) return drafted;
+    if (!drafted.ok) {
+      const { field = "" } = drafted.error;
+      const isRoyalty = ["royaltyBasisPoints", "revenue.miners"].includes(field);
+      return isRoyalty ? err({ ...drafted.error, field: "royalty_basis_points" }) : drafted;
+    }
     const registered = await register();
     if (!registered.ok) return registered;
     await parts.parties.domains.mint(foundation, minting);
