@@ -293,5 +293,6 @@ export const selfSchema = z.object({
   dn: nano,
   staked: nano,
   unbonding: nano,
+  owed: nano.meta({ description: "refunds that nobody could cover yet" }),
 });
 export type SelfReply = z.infer<typeof selfSchema>;

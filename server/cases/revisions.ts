@@ -12,6 +12,8 @@ import { heldInterest } from "../economy/held-task.ts";
 import type { Transfer } from "../economy/ledger.ts";
 import { overturn } from "../economy/overturn.ts";
 import { canonicalJson } from "../economy/receipts.ts";
+import { refundClaim } from "../economy/refund-claims.ts";
+import { claimRecord } from "../settlement/claim-payer.ts";
 import { raisePay, takeBonusBack } from "../settlement/demand.ts";
 import { COMMONS, type DomainMap } from "../settlement/domain-map.ts";
 import type { CaseRecord, HistoryLine } from "../store/case-records.ts";
@@ -158,6 +160,10 @@ export async function revise(past: Past, { books, domains, pools, exhibits }: Re
       if (transfer && fromPool) {
         const { id: by } = transfer;
         revision.held.push({ kind: "credited", domain, owner: fact.owner, gain: fromPool.amount, by });
+      }
+      if (claim > 0n) {
+        const body = refundClaim(fact, domain, claim);
+        revision.parties.push({ ...claimRecord(body), at: fact.at, by: "hub" });
       }
       const bonus = past.bonuses.get(fact.task);
       if (bonus && record) {

@@ -51,6 +51,7 @@ export class CustomerDesk {
       staked += body.amount;
       unbonding += body.unbonding.reduce((sum, { amount }) => sum + amount, 0n);
     }
+    const claims = await this.#desk.all("claim", { party, state: "open" });
     return {
       name: (await store.customer(customer))?.name ?? "",
       usdc: await of(party),
@@ -58,6 +59,7 @@ export class CustomerDesk {
       dn: await of(accounts.dn(party)),
       staked,
       unbonding,
+      owed: claims.reduce((sum, { body }) => sum + body.left, 0n),
     };
   }
 

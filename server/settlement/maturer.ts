@@ -8,11 +8,12 @@ import { parametersNow } from "../economy-desk/governance-desk.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Matured } from "../store/maturing.ts";
 import type { Store } from "../store/store.ts";
+import { payClaims } from "./claim-payer.ts";
 import type { DomainMap } from "./domain-map.ts";
 
 /**
  * Lets held pay mature: a round goes through all that is due by the domains as they are now, in steps between the turns of
- * the hub.
+ * the hub. It begins with what customers are still owed.
  */
 export interface MaturerParts {
   runtime: Pick<Runtime, "between">;
@@ -54,6 +55,7 @@ export class Maturer {
   async #run(): Promise<void> {
     const { runtime, store, clock, catchUp } = this.#parts;
     await catchUp();
+    await payClaims(this.#parts);
     const now = clock.now();
     const bonds = await this.#bonds();
     let after: string | null = "";

@@ -5,6 +5,7 @@ import type { DomainSettings } from "../economy/domains.ts";
 import type { Proposal } from "../economy/governance.ts";
 import type { NetworkParameters } from "../economy/governance-bounds.ts";
 import type { Market } from "../economy/market.ts";
+import type { RefundClaim } from "../economy/refund-claims.ts";
 import type { Registration } from "../economy/registration.ts";
 import type { Round } from "../economy/rounds.ts";
 import type { Position } from "../economy/staking.ts";
@@ -27,6 +28,8 @@ export interface PartyBodies {
   proposal: Proposal & { title: string };
   /** One. */
   market: Market;
+  /** By task. */
+  claim: RefundClaim;
 }
 export type PartyKind = keyof PartyBodies;
 
