@@ -19,15 +19,18 @@ const accountsOf = async (query: string, key?: string) => {
 
 describe("accounts", () => {
   it("are a customer's own", async () => {
-    expect((await accountsOf("")).names).toEqual(["customer:c_ann", "customer:c_ann:held"]);
+    expect((await accountsOf("")).names).toEqual(["customer:c_ann", "customer:c_ann:held", "dn:customer:c_ann"]);
     expect((await accountsOf("", keys.bob)).names).toEqual(["customer:c_bob"]);
     expect(await accountsOf("?limit=1")).toEqual({ names: ["customer:c_ann"], has_more: true });
-    expect(await accountsOf("?after=customer:c_ann")).toEqual({ names: ["customer:c_ann:held"], has_more: false });
+    expect(await accountsOf("?after=customer:c_ann")).toEqual({
+      names: ["customer:c_ann:held", "dn:customer:c_ann"],
+      has_more: false,
+    });
   });
 
   it("are all the operator's to see, in pages", async () => {
     expect(await accountsOf("?limit=3", keys.operator)).toMatchObject({ has_more: true });
-    expect(await accountsOf("?limit=3&after=customer:c_bob", keys.operator)).toEqual({
+    expect(await accountsOf("?limit=3&after=dn:customer:c_ann", keys.operator)).toEqual({
       names: ["processor"],
       has_more: false,
     });
@@ -35,6 +38,11 @@ describe("accounts", () => {
 
   it("have exact balances, beyond what a double holds", async () => {
     expect(accountSchema.parse((await get("accounts/customer:c_ann")).body).balance).toBe("100000000000000000000");
+  });
+
+  it("of a customer are its DN, too", async () => {
+    expect(await get("accounts/dn:customer:c_ann")).toMatchObject({ status: 200, body: { asset: "DN", balance: "7" } });
+    expect((await get("accounts/dn:customer:c_ann", keys.bob)).status).toBe(404);
   });
 
   it("of others do not exist", async () => {

@@ -94,6 +94,7 @@ export function ledger(gateway: Gateway): Endpoint[] {
 const ownIds = (principal: Principal & { kind: "customer" }): AccountId[] => [
   accounts.customer(principal.customer),
   accounts.customerHeld(principal.customer),
+  accounts.dn(accounts.customer(principal.customer)),
 ];
 
 const isOwn = (principal: Principal, account: AccountId): boolean =>

@@ -92,9 +92,9 @@ const views: TaskView[] = [
   { ...annTask, task: "t_open" as TaskId, state: "checking", endedAt: null, receipt: null },
   { ...annTask, task: "t_lost" as TaskId, state: "failed", receipt: null, error: failure("execution-failed", "no") },
 ];
-const account = (id: string, balance: bigint) => ({
+const account = (id: string, balance: bigint, asset: "USDC" | "DN" = "USDC") => ({
   account: id as AccountId,
-  asset: "USDC" as const,
+  asset,
   balance,
   entries: 1,
 });
@@ -102,6 +102,7 @@ const ledgerAccounts = [
   account("customer:c_ann", 10n ** 20n),
   account("customer:c_ann:held", 5n),
   account("customer:c_bob", 7n),
+  account("dn:customer:c_ann", 7n, "DN"),
   account("processor", 1n),
 ];
 
