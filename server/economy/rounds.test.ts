@@ -104,6 +104,18 @@ describe("a round", () => {
     expect(backers.map((party) => others.balance(party))).toEqual([867n, 867n, 933n]);
   });
 
+  it("has its yield venue while it builds; then c is the creator's again", () => {
+    const building = filled(booksWith(backers, 1_000n));
+    expect(royaltyOf(building, 2_000, ledgerVenue)).toMatchObject({ backers: 4_000, own: 5_000, yieldVenue: 1_000 });
+    const done = { ...building, state: "done" as const };
+    const stopped = { ...building, state: "stopped" as const };
+    for (const round of [done, stopped]) {
+      const royalty = royaltyOf(round, 2_000, ledgerVenue);
+      expect(royalty).toMatchObject({ backers: 4_000, own: 6_000, yieldVenue: 0, venue: null });
+      expect(checkRoyalty(royalty).ok).toBe(true);
+    }
+  });
+
   it("pays what lies with the venue to the holders; the ledger as venue adds nothing", () => {
     const round = filled(booksWith(backers, 1_000n));
     expect(ledgerVenue.yieldOn(1_000n, 0, DAY)).toBe(0n);

@@ -182,11 +182,15 @@ export function transferShares(
   return ok({ ...round, holdings });
 }
 
-/** Of the model version that the round paid for, as holdings stand; a missed round leaves the creator alone. */
+/**
+ * Of the model version that the round paid for, as holdings stand; a missed round leaves the creator alone. Once nothing is
+ * built any more, c is the creator's again.
+ */
 export function royaltyOf(round: Round, basisPoints: number, venue: YieldVenue): Royalty {
   const whole = ownRoyalty(round.creator, basisPoints);
   if (round.state === "open" || round.state === "missed") return whole;
-  const { backers, yieldVenue, holdings } = round;
+  const { backers, holdings } = round;
+  const yieldVenue = round.state === "building" ? round.yieldVenue : 0;
   const account = yieldVenue > 0 ? venue.account(round.round) : null;
   return { ...whole, backers, yieldVenue, own: WHOLE - backers - yieldVenue, holdings, venue: account };
 }
