@@ -20,6 +20,8 @@ export interface EpochInput {
   /** Of the fence. */
   at: Millis;
   epochMs: Millis;
+  /** From its opening to the fence, where that is more than `epochMs`: what stake × time is averaged over. */
+  lastedMs?: Millis;
   tally: EpochTally;
   /** By `periodKey`, for all that is in the tally. */
   periods: ReadonlyMap<string, EpochPeriod>;
@@ -253,7 +255,7 @@ function claimsOf(
   { revenue, work, checks }: ModelTally,
   atRisk: Nano | null,
 ): ModelClaims {
-  const staked = least(sum(stakes.values()) / BigInt(input.epochMs), targetStake);
+  const staked = least(sum(stakes.values()) / BigInt(input.lastedMs ?? input.epochMs), targetStake);
   return {
     domain,
     royalty: royaltyOf(input, model),

@@ -24,13 +24,19 @@ import type { StoredTally } from "../store/tally-rows.ts";
 /** What a fence fixed: read outside the transaction that decides by it. */
 export interface FencedEpoch extends StoredTally {
   epoch: number;
+  openedAt: Millis;
   at: Millis;
   memory: EpochMemory;
 }
 
 export async function readFenced(store: Store, epoch: number, at: Millis): Promise<FencedEpoch> {
-  const [stored, memory] = await Promise.all([store.settlement.tally(epoch), store.settlement.memory()]);
-  return { ...stored, epoch, at, memory };
+  const { settlement } = store;
+  const [stored, memory, record] = await Promise.all([
+    settlement.tally(epoch),
+    settlement.memory(),
+    settlement.epoch(epoch),
+  ]);
+  return { ...stored, epoch, openedAt: record?.openedAt ?? at, at, memory };
 }
 
 export type EpochBooks = Pick<Books, "one" | "balance">;
@@ -47,7 +53,7 @@ export async function planOf(fenced: FencedEpoch, books: EpochBooks): Promise<Ep
 }
 
 async function inputOf(fenced: FencedEpoch, books: EpochBooks): Promise<EpochInput> {
-  const { epoch, at, tally, memory } = fenced;
+  const { epoch, openedAt, at, tally, memory } = fenced;
   const parameters = await parametersNow(books, epoch);
   const tallies = [...tally.periods.values()];
   const periods = new Map<string, EpochPeriod>();
@@ -64,10 +70,12 @@ async function inputOf(fenced: FencedEpoch, books: EpochBooks): Promise<EpochInp
   async function note(account: AccountId): Promise<void> {
     if (!balances.has(account)) balances.set(account, await books.balance(account));
   }
+  const epochMs = Number(parameters["epoch.lengthMs"]);
   return {
     epoch,
     at,
-    epochMs: Number(parameters["epoch.lengthMs"]),
+    epochMs,
+    lastedMs: Math.max(epochMs, at - openedAt),
     tally,
     periods,
     royalties,

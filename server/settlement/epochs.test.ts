@@ -229,3 +229,29 @@ it("spends an owner's matured pay as API balance, once a request, and not more t
   expect(codeOf(await spend(1n, "four", "c_nobody" as CustomerId))).toBe("unknown-account");
   expect(await books.store.integrityCheck()).toEqual([]);
 });
+
+it("pays stake by its average over the time that the epoch lasted, not over the time that it should have", async () => {
+  const staker = "c_ann" as CustomerId;
+  const dn = accounts.dn(accounts.customer(staker));
+  const legs = [
+    { account: accounts.dnTreasury, asset: "DN" as const, amount: -1_000_000n },
+    { account: dn, asset: "DN" as const, amount: 1_000_000n },
+  ].sort((a, b) => (a.account < b.account ? -1 : 1));
+  await books.store.commit({ transfers: [{ id: "given", kind: "grant", at: books.now, task: null, legs }] });
+  const target = { domain: "commons", validator: null };
+  expect(await books.parties.staking.stake({ customer: staker, key: null }, target, 1_000_000n)).toMatchObject({
+    ok: true,
+  });
+  const begun = books.now - ((await epochs().one(1))?.openedAt ?? 0);
+  const earned = async () => {
+    const { plan } = await preview(1);
+    const gains = plan.transfers.flatMap((one) => one.legs).filter(({ account }) => account === dn);
+    return gains.reduce((sum, { amount }) => sum + amount, 0n);
+  };
+  books.now += begun; // staked for half of the epoch
+  const half = await earned();
+  expect(half).toBeGreaterThan(1_000n);
+  books.now += 2 * begun; // for three quarters
+  const ratio = Number((await earned()) * 1_000n) / Number(half * 1_000n);
+  expect(ratio).toBeCloseTo(1.5, 2);
+});
