@@ -207,10 +207,11 @@ export class BackingDesk {
     return this.#desk.act(caller, "yield-paid", { round: id }, async (books, at) => {
       const book = (await books.one("round", id))?.body;
       if (!book) return noRound("round", id);
-      const balance = await books.balance(ledgerVenue.account(id));
-      const transfer = payYield(book.round, balance, ledgerVenue, book.yields + 1, at, tiesOf(id));
+      const account = ledgerVenue.account(id);
+      const lies = { usdc: await books.balance(account), dn: await books.balance(accounts.dn(account)) };
+      const transfer = payYield(book.round, lies, ledgerVenue, book.yields + 1, at, tiesOf(id));
       if (!transfer) {
-        const detail = { field: "round", expected: "something with its yield venue", got: String(balance) };
+        const detail = { field: "round", expected: "something with its yield venue", got: "0" };
         return err(failure("insufficient-balance", `round ${id} has no yield to pay`, detail));
       }
       const next = { ...book, yields: book.yields + 1 };

@@ -144,8 +144,19 @@ describe("a round", () => {
       { account: royalty?.venue as never, asset: "USDC" as const, amount: 7n },
       { account: "issuer" as never, asset: "USDC" as const, amount: -7n },
     ];
-    await test.store.commit({ transfers: [{ id: "c", kind: "royalty", at: 1, task: null, legs }] });
+    const minted = [
+      { account: `dn:${royalty?.venue}` as never, asset: "DN" as const, amount: 5n },
+      { account: "dn-issuer" as never, asset: "DN" as const, amount: -5n },
+    ].sort((a, b) => (a.account < b.account ? -1 : 1));
+    await test.store.commit({
+      transfers: [
+        { id: "c", kind: "royalty", at: 1, task: null, legs },
+        { id: "minted", kind: "emission", at: 1, task: null, legs: minted },
+      ],
+    });
     await test.must(`/rounds/${second}/yield`, dora.key);
+    expect(await test.balance(`dn:customer:${dora.customer}`)).toBe(100n * UNIT + 5n);
+    expect((await test.post(`/rounds/${second}/yield`, dora.key)).body.code).toBe("insufficient-balance");
     expect(await test.balance(`customer:${dora.customer}`)).toBe(100n * UNIT - 3n);
     expect(roundSchema.parse(await test.must(`/rounds/${second}/stop`, vic.key)).state).toBe("stopped");
     expect(await test.balance(`customer:${dora.customer}`)).toBe(100n * UNIT + 7n);

@@ -119,9 +119,12 @@ describe("a round", () => {
   it("pays what lies with the venue to the holders; the ledger as venue adds nothing", () => {
     const round = filled(booksWith(backers, 1_000n));
     expect(ledgerVenue.yieldOn(1_000n, 0, DAY)).toBe(0n);
-    const transfer = payYield(round, 10n, ledgerVenue, 1, 5, ties);
-    expect(transfer?.legs.map(({ amount }) => amount)).toEqual([4n, 4n, 2n, -10n]);
-    expect(payYield(round, 0n, ledgerVenue, 2, 5, ties)).toBeNull();
+    const transfer = payYield(round, { usdc: 10n, dn: 5n }, ledgerVenue, 1, 5, ties);
+    const amounts = (of: "USDC" | "DN") =>
+      transfer?.legs.filter(({ asset }) => asset === of).map(({ amount }) => amount);
+    expect(amounts("USDC")).toEqual([4n, 4n, 2n, -10n]);
+    expect(amounts("DN")).toEqual([2n, 2n, 1n, -5n]);
+    expect(payYield(round, { usdc: 0n, dn: 0n }, ledgerVenue, 2, 5, ties)).toBeNull();
   });
 
   it("whatever is paid in, traded and released: escrow holds the rest, and nothing is lost", () => {

@@ -195,19 +195,26 @@ export function royaltyOf(round: Round, basisPoints: number, venue: YieldVenue):
   return { ...whole, backers, yieldVenue, own: WHOLE - backers - yieldVenue, holdings, venue: account };
 }
 
-/** Pays what lies with the venue to the holders. `n` counts the payments of the round. */
+/** Pays what lies with the venue to the holders: of revenue, and of emissions. `n` counts the payments of the round. */
 export function payYield(
   round: Round,
-  balance: Nano,
+  { usdc, dn }: { usdc: Nano; dn: Nano },
   venue: YieldVenue,
   n: number,
   at: Millis,
   tieBreak: (id: string) => string,
 ): Transfer | null {
-  const gains = apportion(balance, round.holdings, tieBreak);
-  if (!gains || balance === 0n) return null;
-  gains.set(venue.account(round.round), -balance);
-  return { id: `yield:${round.round}:${n}`, kind: "royalty", at, task: null, legs: legsOf(gains) };
+  const account = venue.account(round.round);
+  const [inUsdc, inDn] = [usdc, dn].map((amount) => apportion(amount, round.holdings, tieBreak));
+  if (!inUsdc || !inDn) return null;
+  const gains = new Map<AccountId, Nano>([
+    [account, -usdc],
+    [accounts.dn(account), -dn],
+  ]);
+  for (const [party, part] of inUsdc) gains.set(party, part);
+  for (const [party, part] of inDn) gains.set(accounts.dn(party), part);
+  const legs = legsOf(gains);
+  return legs.length > 0 ? { id: `yield:${round.round}:${n}`, kind: "royalty", at, task: null, legs } : null;
 }
 
 const sumOf = (shares: readonly number[]): number => shares.reduce((sum, share) => sum + share, 0);
