@@ -45,7 +45,7 @@ describe("settings of a domain", () => {
     const { settings } = domainSchema.parse((await test.get("/domains/vision")).body);
     const { burn: _b, foundation: _f, ...now } = settings as Record<string, unknown>;
     const given = typeof value === "object" ? { ...(now[name] as object), ...value } : value;
-    const refused = await refusal("PUT", "/domains/vision/settings", { from: 1, settings: { ...now, [name]: given } });
+    const refused = await refusal("PUT", "/domains/vision/settings", { from: 2, settings: { ...now, [name]: given } });
     expect(refused.field).toBe(field);
     expect(refused.detail).not.toMatch(/[a-z][A-Z]|revenue\.|tariff\./);
     expect(refused.expected).toBeTruthy();

@@ -65,6 +65,10 @@ export class Desk {
   get store(): Store {
     return this.#parts.store;
   }
+  /** What a change may not reach into: by the books, as this hub hears of another's fence within a minute only. */
+  async running(books: Books): Promise<number> {
+    return Math.max(this.domains.epoch, await books.running());
+  }
   now(): Millis {
     return this.#parts.clock.now();
   }

@@ -76,7 +76,7 @@ export class DomainDesk {
       const now = settingsAt(book.timeline, from);
       const refused = now && whatOnlyVotesChange(now, settings);
       if (refused) return refused;
-      const { epoch } = this.#desk.domains;
+      const epoch = await this.#desk.running(books);
       const by = actorOf(caller);
       let changed = await withChange(books, book, settings, from, epoch, by, this.#desk.now());
       // Votes for later epochs stand, whatever the owner plans.
@@ -125,7 +125,7 @@ export class DomainDesk {
         const message = `${model} is published already; a version never changes, give another one`;
         return err(failure("model-exists", message, { field: "version", got: model }));
       }
-      const allowed = checkMint(book.timeline, this.#desk.domains.epoch, royaltyBasisPoints);
+      const allowed = checkMint(book.timeline, await this.#desk.running(books), royaltyBasisPoints);
       if (!allowed.ok) return allowed;
       return ok({ reply: null, subject: model, records: [versionRecord(version, "draft")] });
     });

@@ -12,6 +12,7 @@ import {
   swappedSchema,
 } from "../../shared/economy-api.ts";
 import type { CaseId, ModelKey, OwnerId } from "../../shared/ids.ts";
+import { ok } from "../../shared/result.ts";
 import type { Standing } from "../core/events.ts";
 import { accounts } from "../economy/accounts.ts";
 import type { CaseRecord } from "../store/case-records.ts";
@@ -53,15 +54,15 @@ describe("a domain", () => {
     await test.must("/domains", test.operator, { domain: "vision", title: "Vision", owner: olga.customer });
     await test.publish("eye@1", "Vic", 2_000, "vision");
     const settings = { ...(await settingsOf("vision")), owner: 500, nano_per_gflop: "50" };
-    const changed = await test.must("/domains/vision/settings", olga.key, { from: 1, settings }, "PUT");
+    const changed = await test.must("/domains/vision/settings", olga.key, { from: 2, settings }, "PUT");
     expect(domainSchema.parse(changed)).toMatchObject({
       settings: { owner: 0 },
-      planned: [{ from: 1, by: `customer:${olga.customer}`, settings: { owner: 500 } }],
+      planned: [{ from: 2, by: `customer:${olga.customer}`, settings: { owner: 500 } }],
     });
     const eye = "eye@1" as ModelKey;
     expect(test.domains.settingsOf(eye).revenue).toMatchObject({ domain: "vision", owner: 0 });
     await test.restart();
-    test.domains.epoch = 1;
+    test.domains.epoch = 2;
     expect(test.domains.settingsOf(eye)).toMatchObject({ revenue: { owner: 500 }, tariff: { nanoPerGflop: 50n } });
     expect(test.domains.domainOf("other@1" as ModelKey)).toBe("commons");
     const list = domainsSchema.parse((await test.get("/domains")).body);
@@ -172,10 +173,10 @@ describe("stake and votes", () => {
     test.clock.advance(1);
     const change = { kind: "domain", domain: "commons", parameter: "processor", value: "200" };
     const { proposal } = proposalSchema.parse(
-      await test.must("/proposals", ann.key, { title: "Lower fees", change, from: 2 }),
+      await test.must("/proposals", ann.key, { title: "Lower fees", change, from: 3 }),
     );
     const network = { kind: "network", parameter: "epoch.lengthMs", value: String(3 * DAY) };
-    const other = await test.must("/proposals", ann.key, { title: "Shorter", change: network, from: 3 });
+    const other = await test.must("/proposals", ann.key, { title: "Shorter", change: network, from: 4 });
     for (const id of [proposal, other.proposal]) {
       await test.must(`/proposals/${id}/votes`, ann.key, { approve: true });
       await test.must(`/proposals/${id}/votes`, bob.key, { approve: false });
@@ -192,14 +193,30 @@ describe("stake and votes", () => {
     }
     // What the operator plans meanwhile for an earlier epoch leaves the vote as it is.
     const settings = { ...(await settingsOf("commons")), owner: 100 };
-    await test.must("/domains/commons/settings", test.operator, { from: 1, settings }, "PUT");
+    await test.must("/domains/commons/settings", test.operator, { from: 2, settings }, "PUT");
     expect(test.domains.settings("commons")?.revenue.processor).toBe(300);
-    test.domains.epoch = 3;
+    test.domains.epoch = 4;
     expect(test.domains.settings("commons")?.revenue).toMatchObject({ processor: 200, owner: 100 });
     const { network: parameters } = parametersSchema.parse((await test.get("/governance")).body);
     expect(parameters.find(({ parameter }) => parameter === "epoch.lengthMs")?.value).toBe(String(3 * DAY));
     const audit = await test.store.auditLog(proposal, { limit: 9, after: null });
     expect(audit.data.map(({ action }) => action)).toEqual(["executed", "counted", "voted", "voted", "proposed"]);
+  });
+
+  it("neither a change nor a vote reaches into an epoch that another hub has opened meanwhile", async () => {
+    const ann = await test.customer("Ann");
+    await test.must("/stakes", ann.key, { domain: "commons", amount: "50" });
+    const settings = await settingsOf("commons");
+    const plan = () => test.call("PUT", "/domains/commons/settings", test.operator, { from: 2, settings });
+    const change = { kind: "network", parameter: "epoch.lengthMs", value: "259200000" };
+    const propose = () => test.post("/proposals", ann.key, { title: "Shorter", from: 2, change });
+    expect([(await plan()).status, (await propose()).status]).toEqual([200, 201]);
+    // As the other hub does it: this one hears of it within a minute.
+    const fence = { kind: "fenced", epoch: 1, at: test.clock.now(), stakes: [] } as const;
+    await test.store.parties.act({ key: null, inputHash: "", at: 1 }, async () => ok({ reply: null, epoch: fence }));
+    expect(test.domains.epoch).toBeLessThan(2);
+    for (const late of [await plan(), await propose()])
+      expect(late).toMatchObject({ status: 409, body: { code: "reaches-back", field: "from", got: "2" } });
   });
 
   it("stake on its way out is free after the unbonding time", async () => {
@@ -295,8 +312,8 @@ describe("a miner", () => {
     await test.must("/market", test.operator, { usdc: String(50n * UNIT), dn: String(1_000n * UNIT) });
     await test.must("/domains", test.operator, { domain: "vision", title: "Vision" });
     const settings = { ...(await settingsOf("vision")), registration_fee: "1000", minimum_collateral: "5000000000" };
-    await test.must("/domains/vision/settings", test.operator, { from: 1, settings }, "PUT");
-    test.domains.epoch = 1;
+    await test.must("/domains/vision/settings", test.operator, { from: 2, settings }, "PUT");
+    test.domains.epoch = 2;
     await test.publish("eye@1", "Vic", 2_000, "vision");
     const ask = (request: object) => test.must("/miners/requests", null, miner.signed(request));
     const models = ["eye@1", "digits@1"] as ModelKey[];

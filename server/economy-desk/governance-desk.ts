@@ -95,7 +95,7 @@ export class GovernanceDesk {
         return err(failure("insufficient-stake", "only who has stake may propose", detail));
       }
       const id = `v_${this.#newId()}`;
-      const { epoch } = this.#desk.domains;
+      const epoch = await this.#desk.running(books);
       const made = propose({ id, by, change, from }, epoch, await parametersNow(books, epoch), at);
       return made.ok ? ok(stepOf({ ...made.value, title })) : made;
     });
@@ -128,7 +128,7 @@ export class GovernanceDesk {
     return this.#desk.act(caller, "executed", { proposal: id }, async (books, at) => {
       const found = (await books.one("proposal", id))?.body;
       if (!found) return noProposal("proposal", id);
-      const executed = execute(found, this.#desk.domains.epoch, at);
+      const executed = execute(found, await this.#desk.running(books), at);
       if (!executed.ok) return executed;
       const step = stepOf({ ...executed.value, title: found.title });
       if (executed.value.proposal.state === "lapsed") return ok(step);
@@ -139,7 +139,7 @@ export class GovernanceDesk {
 
   /** Changes that are planned for later epochs keep all but this one parameter. */
   async #apply(books: Books, { change, from, id }: Proposal, at: number): Promise<Result<Written, TabgridError>> {
-    const { epoch } = this.#desk.domains;
+    const epoch = await this.#desk.running(books);
     const by = `proposal ${id}`;
     if (change.kind === "network") {
       const { timeline } = await networkOf(books);

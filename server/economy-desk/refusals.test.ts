@@ -65,7 +65,7 @@ beforeAll(async () => {
 afterAll(() => test.close());
 
 type Call = [method: string, path: string, key: string | null, body?: unknown];
-const change = (more: Record<string, unknown>, from = 1): Call => [
+const change = (more: Record<string, unknown>, from = 2): Call => [
   "PUT",
   "/domains/vision/settings",
   ann.key,
@@ -118,7 +118,7 @@ const rows: [what: string, code: ErrorCode, field: string, ask: () => Call | Pro
     "another's domain",
     "forbidden",
     "domain",
-    () => ["PUT", "/domains/vision/settings", bob.key, { from: 1, settings }],
+    () => ["PUT", "/domains/vision/settings", bob.key, { from: 2, settings }],
   ],
   ["settings without a field", "invalid-request", of("pool"), () => change({ pool: undefined })],
   ["settings with one too many", "invalid-request", of("tax"), () => change({ tax: 1 })],

@@ -26,6 +26,7 @@ export async function startTestDesk() {
   const clock = manualClock(1_000_000);
   const ring = new KeyRing();
   const domains = new DomainMap();
+  domains.epoch = 1; // the first, which the store begins with
   const posted: Transfer[] = [];
   const parts = { clock, domains, posted: (transfers: readonly Transfer[]) => void posted.push(...transfers) };
   const hub = { hubKey: "the-hub", changed: async () => {} };

@@ -55,6 +55,8 @@ export interface Books {
   hasWorked(owner: OwnerId): Promise<boolean>;
   /** As it stands: nobody fences or approves it until the command has ended. */
   epoch(epoch: number): Promise<EpochRecord | null>;
+  /** The running epoch, also where another hub has just opened it. */
+  running(): Promise<number>;
 }
 
 export type Outcome<Reply> = EpochBatch & { reply: Reply };
@@ -134,6 +136,10 @@ const booksOf = (db: Db): Books => ({
     const query = db.selectFrom("epochs").selectAll().where("epoch", "=", BigInt(epoch));
     const row = await query.executeTakeFirst();
     return row ? epochRecord(row) : null;
+  },
+  async running() {
+    const row = await db.selectFrom("epochs").select("epoch").orderBy("epoch", "desc").limit(1).executeTakeFirst();
+    return Number(row?.epoch ?? 0n);
   },
 });
 
