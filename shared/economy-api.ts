@@ -283,6 +283,15 @@ export const swappedSchema = z.object({ out: nano, price: nano });
 
 export const newCustomerSchema = z.strictObject({ name });
 export const customerSchema = z.object({ customer: z.string(), key: z.string().meta({ description: "shown once" }) });
+export const newKeySchema = z.strictObject({ name });
+export const newKeyReplySchema = z.object({ id: z.string(), key: z.string().meta({ description: "shown once" }) });
+export const keySchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  created_at: millis,
+  revoked_at: millis.nullable(),
+});
+export const keysSchema = z.object({ data: z.array(keySchema) });
 export const grantSchema = z.strictObject({ usdc: wanted.optional(), dn: wanted.optional() });
 export const doneSchema = z.object({ done: z.literal(true) });
 export const selfSchema = z.object({

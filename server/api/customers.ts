@@ -1,9 +1,19 @@
-import { customerSchema, doneSchema, grantSchema, newCustomerSchema, selfSchema } from "../../shared/economy-api.ts";
+import {
+  customerSchema,
+  doneSchema,
+  grantSchema,
+  keysSchema,
+  newCustomerSchema,
+  newKeyReplySchema,
+  newKeySchema,
+  nothingSchema,
+  selfSchema,
+} from "../../shared/economy-api.ts";
 import type { CustomerId } from "../../shared/ids.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import { type Endpoint, segment } from "./endpoint.ts";
 import { unwrap } from "./error-reply.ts";
-import { command, customerCaller, operatorCaller, read } from "./party-command.ts";
+import { anyCaller, command, customerCaller, operatorCaller, read } from "./party-command.ts";
 
 /** Who may use this hub, and what the foundation gave them to begin with. */
 const tag = "Customers";
@@ -30,6 +40,60 @@ export function customers({ parties }: Gateway): Endpoint[] {
       run: async ({ usdc = 0n, dn = 0n }, request) => {
         const customer = segment(request, "customer") as CustomerId;
         unwrap(await parties.customers.grant(operatorCaller(request), customer, usdc, dn));
+        return { done: true as const };
+      },
+    }),
+    command({
+      path: "/api/v1/customers/:customer/keys",
+      tag,
+      summary: "A further API key for a customer, which is shown here alone",
+      access: "operator",
+      body: newKeySchema,
+      status: 201,
+      reply: newKeyReplySchema,
+      run: async ({ name }, request) => {
+        const customer = segment(request, "customer") as CustomerId;
+        return unwrap(await parties.customers.addKey(operatorCaller(request), customer, name));
+      },
+    }),
+    read({
+      path: "/api/v1/keys",
+      tag,
+      summary: "Own API keys, without their secrets",
+      access: "key",
+      reply: keysSchema,
+      read: async (_query, request, response) => {
+        const keys = await parties.customers.keys(customerCaller(request, response).customer);
+        return {
+          data: keys.map(({ id, name, createdAt, revokedAt }) => {
+            return { id, name, created_at: createdAt, revoked_at: revokedAt };
+          }),
+        };
+      },
+    }),
+    command({
+      path: "/api/v1/keys",
+      tag,
+      summary: "A further API key of one's own, which is shown here alone",
+      access: "key",
+      body: newKeySchema,
+      status: 201,
+      reply: newKeyReplySchema,
+      run: async ({ name }, request, response) => {
+        const caller = customerCaller(request, response);
+        return unwrap(await parties.customers.addKey(caller, caller.customer, name));
+      },
+    }),
+    command({
+      method: "delete",
+      path: "/api/v1/keys/:key",
+      tag,
+      summary: "Revoke an own API key, at once and for good; the operator: any",
+      access: "key",
+      body: nothingSchema,
+      reply: doneSchema,
+      run: async (_body, request, response) => {
+        unwrap(await parties.customers.revoke(anyCaller(request, response), segment(request, "key")));
         return { done: true as const };
       },
     }),

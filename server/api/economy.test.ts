@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { domainSchema } from "../../shared/economy-api.ts";
+import { domainSchema, keysSchema, newKeyReplySchema } from "../../shared/economy-api.ts";
 import { DAY, startTestDesk, type TestDesk } from "../economy-desk/test-desk.ts";
 
 /** What is refused is told in the caller's own words: the field as it was sent, what came, and what would do. */
@@ -88,4 +88,46 @@ describe("a round", () => {
 it("a pledge that raises pay too far", async () => {
   const wish = { model: "eye@1", amount: "5", raise_percent: 1_001 };
   expect(await refusal("POST", "/pledges", wish)).toMatchObject({ field: "raise_percent", got: "1001" });
+});
+
+describe("API keys", () => {
+  const balance = async (key: string) => (await test.get("/self", key)).status;
+
+  it("are added by their customer, shown once, listed without the secret, and revoked at once and for good", async () => {
+    const bob = await test.customer("Bob");
+    test.clock.advance(1);
+    const added = newKeyReplySchema.parse(await test.must("/keys", bob.key, { name: "laptop" }));
+    expect(await balance(added.key)).toBe(200);
+    const { body } = await test.get("/keys", bob.key);
+    const { data } = keysSchema.parse(body);
+    expect(data.map(({ name, revoked_at }) => [name, revoked_at])).toEqual([
+      ["Bob", null],
+      ["laptop", null],
+    ]);
+    for (const secret of [bob.key, added.key]) expect(JSON.stringify(body)).not.toContain(secret.slice(-40));
+
+    expect((await test.call("DELETE", `/keys/${data[0]?.id}`, added.key)).status).toBe(200);
+    expect(await balance(bob.key)).toBe(401);
+    expect((await test.post("/stakes", bob.key, { domain: "commons", amount: "1" })).status).toBe(401);
+    expect(await balance(added.key)).toBe(200);
+    expect((await test.call("DELETE", `/keys/${data[0]?.id}`, added.key)).body.code).toBe("not-found");
+    const audit = await test.store.auditLog(bob.customer, { limit: 9, after: null });
+    expect(audit.data.map(({ action }) => action)).toEqual(["key-revoked", "key-added", "granted", "customer-added"]);
+    expect((await test.store.activeApiKeys()).map(({ id }) => id)).not.toContain(data[0]?.id);
+  });
+
+  it("of others cannot be seen or revoked, but by the operator, who can give a new one", async () => {
+    const bob = await test.customer("Bob");
+    const id = keysSchema.parse((await test.get("/keys", bob.key)).body).data[0]?.id;
+    expect(keysSchema.parse((await test.get("/keys", ann.key)).body).data.map((one) => one.id)).not.toContain(id);
+    expect((await test.call("DELETE", `/keys/${id}`, ann.key)).body).toMatchObject({ code: "not-found", field: "key" });
+    expect((await test.post(`/customers/${bob.customer}/keys`, ann.key, { name: "x" })).status).toBe(403);
+    expect(await balance(bob.key)).toBe(200);
+    expect((await test.call("DELETE", `/keys/${id}`, test.operator)).status).toBe(200);
+    expect(await balance(bob.key)).toBe(401);
+    const given = await test.must(`/customers/${bob.customer}/keys`, test.operator, { name: "after the loss" });
+    expect(await balance(newKeyReplySchema.parse(given).key)).toBe(200);
+    const nobody = await test.post("/customers/c_none/keys", test.operator, { name: "x" });
+    expect(nobody.body).toMatchObject({ code: "unknown-account", field: "customer" });
+  });
 });

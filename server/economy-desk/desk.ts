@@ -37,6 +37,7 @@ export interface Step<Reply> {
   subject: string;
   transfers?: readonly (Transfer | null)[];
   customers?: Batch["customers"];
+  apiKeys?: Batch["apiKeys"];
   records: readonly Written[];
 }
 
@@ -88,10 +89,17 @@ export class Desk {
     const acted = await this.#parts.store.parties.act(command, async (books) => {
       const step = await decide(books, at);
       if (!step.ok) return step;
-      const { reply, subject, records, customers = [] } = step.value;
+      const { reply, subject, records, customers = [], apiKeys = [] } = step.value;
       const transfers = (step.value.transfers ?? []).filter((one) => one !== null);
       const audit = [{ at, actor, action, subject, detail: plain(input) }];
-      return ok({ reply, transfers, audit, customers, parties: records.map((one) => ({ ...one, at, by: actor })) });
+      return ok({
+        reply,
+        transfers,
+        audit,
+        customers,
+        apiKeys,
+        parties: records.map((one) => ({ ...one, at, by: actor })),
+      });
     });
     if (!acted.ok) return acted;
     const { reply, repeated, transfers = [], parties = [] } = acted.value;

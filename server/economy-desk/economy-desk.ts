@@ -37,7 +37,7 @@ const randomId = (): string => randomBytes(12).toString("base64url");
 /** Reads what is settled already, and writes down what a fresh store lacks: the commons, genesis, the built-in models. */
 export async function openEconomyDesk(
   parts: DeskParts,
-  keys: Pick<KeyRing, "add">,
+  keys: Pick<KeyRing, "add" | "revoke">,
   models: readonly RegisteredModel[],
   { hubKey, changed, newId = randomId }: Pick<EconomyDesk, "hubKey" | "changed"> & { newId?: () => string },
 ): Promise<EconomyDesk> {

@@ -132,5 +132,5 @@ function openDesk(books: TestBooks) {
   const { store, domains } = books;
   const parts = { store, domains, clock: { now: () => books.now }, posted: books.keep };
   const hub = { hubKey: "hub", changed: async () => {}, newId: () => books.newId() };
-  return openEconomyDesk(parts, { add: () => {} }, [], hub);
+  return openEconomyDesk(parts, { add: () => {}, revoke: () => {} }, [], hub);
 }

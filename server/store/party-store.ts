@@ -10,7 +10,8 @@ import { type EpochRecord, epochRecord } from "./epoch-records.ts";
 import { exactJson, fromExactJson } from "./exact-json.ts";
 import { paged } from "./ledger-reads.ts";
 import { type PartyKind, type PartyRecord, partyRecord } from "./party-records.ts";
-import { type EpochBatch, StoreError } from "./store.ts";
+import { apiKey } from "./records.ts";
+import { type ApiKey, type EpochBatch, StoreError } from "./store.ts";
 import type { Tables } from "./tables.ts";
 
 /** What parties do: commands that read, decide and write in one transaction, and the records that they leave. */
@@ -51,6 +52,7 @@ export interface Books {
   sum(prefix: string): Promise<Nano>;
   hasOpenCase(owner: OwnerId): Promise<boolean>;
   hasCustomer(customer: CustomerId): Promise<boolean>;
+  apiKey(id: string): Promise<ApiKey | null>;
   /** Somebody of this name has worked here. */
   hasWorked(owner: OwnerId): Promise<boolean>;
   /** As it stands: nobody fences or approves it until the command has ended. */
@@ -127,6 +129,10 @@ const booksOf = (db: Db): Books => ({
   async hasCustomer(customer) {
     const query = db.selectFrom("customers").select("customer").where("customer", "=", customer);
     return (await query.executeTakeFirst()) !== undefined;
+  },
+  async apiKey(id) {
+    const row = await db.selectFrom("api_keys").selectAll().where("id", "=", id).executeTakeFirst();
+    return row ? apiKey(row) : null;
   },
   async hasWorked(owner) {
     const query = db.selectFrom("standings").select("owner").where("owner", "=", owner);

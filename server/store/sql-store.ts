@@ -147,10 +147,8 @@ export class SqlStore implements Store {
     await insert(trx, "compatibility", compatibility.map(compatibilityRow), addToCompatibility);
     await insertEvents(trx, this.#engine, batch.webhookEvents ?? []);
     await insertAttestations(trx, this.#engine, batch.attestations ?? []);
-    for (const { customer, key } of batch.customers ?? []) {
-      await this.#insertCustomer(trx, customer);
-      await insert(trx, "api_keys", [records.apiKeyRow(key)]);
-    }
+    for (const customer of batch.customers ?? []) await this.#insertCustomer(trx, customer);
+    await insert(trx, "api_keys", (batch.apiKeys ?? []).map(records.apiKeyRow), revokeKey);
     const partyRows = parties.map((of) => ({ ...of, key: `${of.kind} ${of.id}` }));
     await insert(trx, "party_records", newest(partyRows, "key").map(partyRow), replaceParty);
   }
@@ -415,6 +413,7 @@ const taskColumns = [
   "timeline",
 ];
 const replaceTask = `on conflict (task) do update set ${taskColumns.map((column) => `${column} = excluded.${column}`).join(", ")}`;
+const revokeKey = "on conflict (id) do update set revoked_at = excluded.revoked_at";
 const keepFirstSeen = "on conflict (miner) do update set owner = excluded.owner, last_seen_at = excluded.last_seen_at";
 
 /** The last of each name, since one statement may not write a row twice. */

@@ -148,8 +148,9 @@ export interface Batch {
   held?: readonly HeldChange[];
   /** Kept for some days, and added to the sums of theirs. */
   attestations?: readonly AttestationRecord[];
-  /** Each with its first API key. */
-  customers?: readonly { customer: Customer; key: ApiKey }[];
+  customers?: readonly Customer[];
+  /** Inserted, or revoked. */
+  apiKeys?: readonly ApiKey[];
   /** What customers are to be told. */
   webhookEvents?: readonly WebhookEvent[];
 }
