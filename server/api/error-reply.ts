@@ -70,7 +70,7 @@ export function unwrap<T>(result: Result<T, TabgridError>): T {
 }
 
 export const notFound = (code: ErrorCode, field: string, got: string): TabgridFailure =>
-  new TabgridFailure(failure(code, `${titleOf(code)}: ${got}`, { field, got }));
+  new TabgridFailure(failure(code, `${titleOf(code)}: ${got}`, { field, expected: "one that there is", got }));
 
 export const fault = (code: ErrorCode, field: string, expected: string, got: string) =>
   err(failure(code, `${field}: expected ${expected}, got ${got}`, { field, expected, got }));

@@ -19,7 +19,7 @@ export function readSigned<Schema extends z.ZodType<{ hub: string; at: Millis }>
   { hubKey, now }: { hubKey: string; now: Millis },
 ): Result<{ miner: MinerId; request: z.output<Schema> }, TabgridError> {
   const key = Buffer.from(public_key, "base64url");
-  const refuse = (field: string, expected: string, got?: string) =>
+  const refuse = (field: string, expected: string, got = "another one") =>
     err(failure("bad-signature", "the request is not signed by this key for this hub", { field, expected, got }));
   if (key.byteLength !== 32) return refuse("public_key", "32 bytes, base64url", `${key.byteLength} bytes`);
   if (!isSignedBy(key, requestText(kind, text), Buffer.from(signature, "base64url"))) {

@@ -21,7 +21,7 @@ import type { Page, Paged } from "../gateway/gateway.ts";
 import type { RoundBook } from "../store/party-records.ts";
 import type { Books } from "../store/party-store.ts";
 import { sha256 } from "../store/sha256.ts";
-import { actorOf, type Caller, type Desk, forbidden, unknown, type Written } from "./desk.ts";
+import { actorOf, type Caller, type Desk, forbidden, noCustomer, unknown, type Written } from "./desk.ts";
 import { versionRecord } from "./domain-desk.ts";
 
 /** Creators and their rounds, backers and their holdings, and the demand board. */
@@ -62,11 +62,12 @@ export class BackingDesk {
   nameCreator(caller: Caller, name: string, customer: CustomerId): Promise<Result<null, TabgridError>> {
     return this.#desk.act(caller, "creator-named", { name, customer }, async (books) => {
       if (!(await books.hasCustomer(customer))) {
-        return err(failure("unknown-account", `no customer ${customer}`, { field: "customer", got: customer }));
+        return noCustomer("customer", customer);
       }
       const known = (await books.one("creator", name))?.body;
       if (known && known.customer !== customer) {
-        return err(failure("already-claimed", "this name is another customer's", { field: "name", got: name }));
+        const detail = { field: "name", expected: "a name of nobody's yet", got: name };
+        return err(failure("already-claimed", "this name is another customer's", detail));
       }
       const party = accounts.customer(customer);
       const record = { kind: "creator", id: name, party, subject: name, state: "named", from: null } as const;
@@ -195,7 +196,7 @@ export class BackingDesk {
   ): Promise<Result<RoundBook, TabgridError>> {
     return this.#move(caller, "shares-transferred", id, { to, shares }, async ({ round }, books) => {
       if (!(await books.hasCustomer(to))) {
-        return err(failure("unknown-account", `no customer ${to}`, { field: "to", got: to }));
+        return noCustomer("to", to);
       }
       const moved = transferShares(round, accounts.customer(caller.customer), accounts.customer(to), shares);
       return moved.ok ? ok({ round: moved.value, transfer: null }) : moved;

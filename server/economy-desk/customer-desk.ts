@@ -9,7 +9,7 @@ import { accounts } from "../economy/accounts.ts";
 import { checkCovered, checkIssue } from "../economy/amount.ts";
 import { legsOf, type Transfer } from "../economy/ledger.ts";
 import type { ApiKey } from "../store/store.ts";
-import { type Caller, type Desk, unknown } from "./desk.ts";
+import { type Caller, type Desk, noCustomer, unknown } from "./desk.ts";
 
 /** Customers of this hub, their API keys, and what the foundation gives them to begin with. */
 const ISSUED_MOST: Nano = 1_000_000n * NANO_PER_UNIT;
@@ -53,7 +53,7 @@ export class CustomerDesk {
     const { id, presented } = makeKey();
     const made = await this.#desk.act(caller, "key-added", { customer, name }, async (books, createdAt) => {
       if (!(await books.hasCustomer(customer))) {
-        return err(failure("unknown-account", `no customer ${customer}`, { field: "customer", got: customer }));
+        return noCustomer("customer", customer);
       }
       const apiKeys = [keyOf(id, presented, customer, name, createdAt)];
       return ok({ reply: id, subject: customer, records: [], apiKeys });
@@ -107,7 +107,7 @@ export class CustomerDesk {
   grant(caller: Caller, customer: CustomerId, usdc: Nano, dn: Nano): Promise<Result<null, TabgridError>> {
     return this.#desk.act(caller, "granted", { customer, usdc, dn }, async (books, at) => {
       if (!(await books.hasCustomer(customer))) {
-        return err(failure("unknown-account", `no customer ${customer}`, { field: "customer", got: customer }));
+        return noCustomer("customer", customer);
       }
       const to = accounts.customer(customer);
       const gains = new Map([[accounts.issuer, 0n]]);

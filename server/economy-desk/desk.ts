@@ -155,7 +155,10 @@ const plain = (input: Record<string, unknown>): Record<string, unknown> =>
 export const unknown =
   (code: "unknown-domain" | "unknown-round" | "unknown-proposal" | "unknown-model" | "not-found") =>
   (field: string, got: string) =>
-    err(failure(code, `no ${field} ${got}`, { field, got }));
+    err(failure(code, `no ${field} ${got}`, { field, expected: "one that there is", got }));
+
+export const noCustomer = (field: string, got: string) =>
+  err(failure("unknown-account", `no customer ${got}`, { field, expected: "a customer of this hub", got }));
 
 export const forbidden = (message: string, field: string, expected: string, got: string) =>
   err(failure("forbidden", message, { field, expected, got }));

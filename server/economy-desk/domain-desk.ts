@@ -15,7 +15,7 @@ import { changeRoyalty, ownRoyalty, type Royalty } from "../economy/royalty.ts";
 import { COMMONS } from "../settlement/domain-map.ts";
 import type { DomainBook, Version } from "../store/party-records.ts";
 import type { Books } from "../store/party-store.ts";
-import { actorOf, type Caller, type Desk, forbidden, unknown, type Written } from "./desk.ts";
+import { actorOf, type Caller, type Desk, forbidden, noCustomer, unknown, type Written } from "./desk.ts";
 
 /** Domains and the model versions that are published in them. */
 const noDomain = unknown("unknown-domain");
@@ -48,7 +48,7 @@ export class DomainDesk {
         return err(failure("wrong-state", `domain ${domain} exists`, detail));
       }
       if (owner !== null && !(await books.hasCustomer(owner))) {
-        return err(failure("unknown-account", `no customer ${owner}`, { field: "owner", got: owner }));
+        return noCustomer("owner", owner);
       }
       const merged = { ...commonsSettings, ...wanted.settings };
       const settings = { ...merged, listed: false, revenue: { ...merged.revenue, domain } };

@@ -49,7 +49,14 @@ export function pledge(
 
 /** What is not spent goes back to its customer. */
 export function withdraw(of: Pledge, at: Millis): Result<{ pledge: Pledge; transfer: Transfer | null }, TabgridError> {
-  if (of.withdrawn) return err(failure("wrong-state", `pledge ${of.pledge} is withdrawn`, { field: "pledge" }));
+  if (of.withdrawn)
+    return err(
+      failure("wrong-state", `pledge ${of.pledge} is withdrawn`, {
+        field: "pledge",
+        expected: "one that is not withdrawn",
+        got: of.pledge,
+      }),
+    );
   const gains = new Map([
     [accounts.pledge(of.model), -of.left],
     [accounts.customer(of.customer), of.left],

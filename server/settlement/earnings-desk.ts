@@ -1,11 +1,12 @@
-import { failure, type TabgridError } from "../../shared/errors.ts";
+import type { TabgridError } from "../../shared/errors.ts";
 import type { CustomerId, OwnerId } from "../../shared/ids.ts";
 import type { Nano } from "../../shared/money.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { ok, type Result } from "../../shared/result.ts";
 import type { Clock } from "../../shared/time.ts";
 import { accounts } from "../economy/accounts.ts";
 import { checkCovered } from "../economy/amount.ts";
 import { hex, legsOf, type Transfer } from "../economy/ledger.ts";
+import { noCustomer } from "../economy-desk/desk.ts";
 import { sha256 } from "../store/sha256.ts";
 import type { Store } from "../store/store.ts";
 
@@ -33,7 +34,7 @@ export class EarningsDesk {
   ): Promise<Result<{ available: Nano }, TabgridError>> {
     const { store, clock } = this.#parts;
     if (!(await store.customer(customer))) {
-      return err(failure("unknown-account", `no customer ${customer}`, { field: "customer", got: customer }));
+      return noCustomer("customer", customer);
     }
     const at = clock.now();
     const from = accounts.miner(owner);

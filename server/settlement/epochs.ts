@@ -224,7 +224,13 @@ export class Epochs {
     const found = await this.one(epoch);
     return found
       ? ok(found)
-      : err(failure("unknown-epoch", `no epoch ${epoch}`, { field: "epoch", got: String(epoch) }));
+      : err(
+          failure("unknown-epoch", `no epoch ${epoch}`, {
+            field: "epoch",
+            expected: "an epoch that has begun",
+            got: String(epoch),
+          }),
+        );
   }
 
   async #known(epoch: number): Promise<EpochRecord> {
