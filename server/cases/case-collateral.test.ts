@@ -33,5 +33,5 @@ it("leaves nothing on its way out where all of it was taken", async () => {
   const { state, body } = await leftOf(staked, 100);
   expect({ state, body }).toMatchObject({ state: "empty", body: { amount: 0n, unbonding: [] } });
   // Else its party would be told to wait for a time that has passed.
-  expect(releaseStake(body, 9)).toMatchObject({ ok: false, error: { code: "wrong-state" } });
+  expect(releaseStake(body, false, 9)).toMatchObject({ ok: false, error: { code: "wrong-state" } });
 });
