@@ -14,7 +14,7 @@ export const ruleKinds: Kinds = {
   propose: [
     20,
     (d) => {
-      const [change, ahead] = [drawChange(d), d.odd ? 0 : 1 + d.below(6)];
+      const [change, ahead] = [drawChange(d), d.odd ? 0 : 1 + d.below(9)];
       return async () => {
         const from = (await d.once("epoch", async () => d.books.domains.epoch)) + ahead;
         return d.books.parties.governance.propose(d.asCustomer, { title: "change", change, from });
