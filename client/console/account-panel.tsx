@@ -1,6 +1,7 @@
 import { Button } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { EmptyState } from "../ui/empty-state.tsx";
+import { Moment } from "../ui/moment.tsx";
 import { Money } from "../ui/money.tsx";
 import { sumNano } from "../ui/money-text.ts";
 import type { Entry, FetchEntries } from "./ledger-entries.ts";
@@ -60,7 +61,7 @@ function EntryRow({ entry, account }: { entry: Entry; account: string }) {
         <Money nano={sumNano(own.map((leg) => leg.amount))} asset={own[0]?.asset ?? "USDC"} />
       </div>
       <div className="muted small">
-        {new Date(entry.at).toLocaleString()} · no. {entry.seq}
+        <Moment at={entry.at} /> · no. {entry.seq}
         {entry.task ? ` · task ${shortId(entry.task)}` : ""}
       </div>
       <details className="small">

@@ -1,5 +1,6 @@
 import type { ExhibitReply } from "../../shared/case-api.ts";
 import { Badge } from "../ui/badge.tsx";
+import { Moment } from "../ui/moment.tsx";
 import { countText, durationText } from "../ui/quantity-text.ts";
 import { ScrollRegion } from "../ui/scroll-region.tsx";
 import { distanceText, numberText } from "./case-text.ts";
@@ -23,7 +24,7 @@ export function ExhibitCard({ exhibit, number }: { exhibit: ExhibitReply; number
       <dl className="facts small">
         <dt>Found</dt>
         <dd>
-          {ways[exhibit.found]}, {new Date(exhibit.at).toLocaleString()}
+          {ways[exhibit.found]}, <Moment at={exhibit.at} />
         </dd>
         <dt>Level</dt>
         <dd>{exhibit.level ?? "not kept over a restart"}</dd>

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import type { CaseReply, Decision } from "../../shared/case-api.ts";
 import { Badge } from "../ui/badge.tsx";
+import { Moment } from "../ui/moment.tsx";
 import { ScrollRegion } from "../ui/scroll-region.tsx";
 import type { CaseCalls } from "./case-calls.ts";
 import { CaseDecision } from "./case-decision.tsx";
@@ -41,9 +42,13 @@ function CaseBody({ found, children }: { found: CaseReply; children: ReactNode }
         <dt>Case</dt>
         <dd className="mono wrap-anywhere">{found.case}</dd>
         <dt>Opened</dt>
-        <dd>{new Date(found.opened_at).toLocaleString()}</dd>
+        <dd>
+          <Moment at={found.opened_at} />
+        </dd>
         <dt>{found.closed_at === null ? "Rule by" : "Closed"}</dt>
-        <dd>{new Date(found.closed_at ?? found.due_at).toLocaleString()}</dd>
+        <dd>
+          <Moment at={found.closed_at ?? found.due_at} />
+        </dd>
         {evidence.kind === "suspension" ? (
           <>
             <dt>Strikes</dt>
@@ -58,7 +63,9 @@ function CaseBody({ found, children }: { found: CaseReply; children: ReactNode }
         {found.audit.map((line) => (
           <li key={line.cursor}>
             <strong>{line.action}</strong> by {line.actor}
-            <div className="muted">{new Date(line.at).toLocaleString()}</div>
+            <div className="muted">
+              <Moment at={line.at} />
+            </div>
           </li>
         ))}
       </ol>
@@ -101,7 +108,9 @@ function Report({ evidence }: { evidence: Extract<Evidence, { kind: "report" }> 
           {evidence.basis ?? "–"}, {evidence.executions} {evidence.executions === 1 ? "execution" : "executions"}
         </dd>
         <dt>Settled</dt>
-        <dd>{new Date(evidence.settled_at).toLocaleString()}</dd>
+        <dd>
+          <Moment at={evidence.settled_at} />
+        </dd>
         <dt>Inputs</dt>
         <dd className="mono wrap-anywhere">{evidence.input_hash}</dd>
         <dt>Answer</dt>
@@ -143,7 +152,9 @@ function Suspension({ evidence }: { evidence: Extract<Evidence, { kind: "suspens
           <tbody>
             {evidence.history.map((line) => (
               <tr key={`${line.at} ${line.kind} ${line.strikes}`}>
-                <td className="muted small">{new Date(line.at).toLocaleString()}</td>
+                <td className="muted small">
+                  <Moment at={line.at} />
+                </td>
                 <td>{historyText(line)}</td>
                 <td className="number">{numberText(line.strikes)}</td>
               </tr>

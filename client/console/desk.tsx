@@ -1,9 +1,10 @@
 import { QueryClientProvider } from "@tanstack/react-query";
-import { useSyncExternalStore } from "react";
 import type { HubCalls } from "../economy/hub-calls.ts";
 import { Badge } from "../ui/badge.tsx";
 import { Brand } from "../ui/logo.tsx";
+import { Moment } from "../ui/moment.tsx";
 import { countText, durationText } from "../ui/quantity-text.ts";
+import { usePlace, ViewsNav } from "../ui/views-nav.tsx";
 import type { CaseCalls } from "./case-calls.ts";
 import { CasesView } from "./cases-view.tsx";
 import { DomainsView } from "./domains-view.tsx";
@@ -15,22 +16,24 @@ import { LedgerView } from "./ledger-view.tsx";
 import { MarketView } from "./market-view.tsx";
 import { MinersView } from "./miners-view.tsx";
 import { Overview } from "./overview.tsx";
+import { PartiesView } from "./parties-view.tsx";
 import { queries } from "./queries.ts";
 import { TasksView } from "./tasks-view.tsx";
 
-const places = ["overview", "miners", "tasks", "cases", "ledger", "domains", "market", "epochs", "governance"] as const;
-type Place = (typeof places)[number];
-const titles: Record<Place, string> = {
+const titles = {
   overview: "Overview",
   miners: "Miners",
   tasks: "Tasks",
   cases: "Cases",
   ledger: "Ledger",
+  parties: "Parties",
   domains: "Domains",
   market: "Market",
   epochs: "Epochs",
   governance: "Governance",
 };
+type Place = keyof typeof titles;
+const places = Object.keys(titles) as Place[];
 
 /** The console at work: one view at a time, chosen by the address's fragment. `lost` says why the data stands still. */
 export function Desk(props: {
@@ -41,25 +44,26 @@ export function Desk(props: {
   calls: HubCalls;
 }) {
   const { feed, lost, fetchEntries, caseCalls, calls } = props;
-  const place = usePlace();
+  const place = usePlace(places);
   const counts: Partial<Record<Place, number>> = { miners: feed.minersBySession.size, tasks: feed.tasksById.size };
   return (
     <QueryClientProvider client={queries}>
       <header className="bar">
         <Brand href="#overview" place="console" />
-        <nav aria-label="Views">
-          {places.map((name) => (
-            <a key={name} href={`#${name}`} aria-current={name === place ? "page" : undefined}>
-              {titles[name]}
+        <ViewsNav
+          titles={titles}
+          place={place}
+          beside={(name) => (
+            <>
               {counts[name] === undefined ? null : <span className="muted small"> {countText(counts[name])}</span>}
               {name === "cases" && feed.openCases > 0 ? (
                 <span className="waiting-cases" title={`${countText(feed.openCases)} open`}>
                   {countText(feed.openCases)}
                 </span>
               ) : null}
-            </a>
-          ))}
-        </nav>
+            </>
+          )}
+        />
         <span className="bar-state">
           <span className="muted small">
             v{feed.version}, up {durationText(Math.max(0, feed.at - feed.startedAt))}
@@ -71,7 +75,7 @@ export function Desk(props: {
         <div role="status" aria-live="polite">
           {lost === null ? null : (
             <p className="callout" data-tone="bad">
-              {lost} Reconnecting; what you see is the state of {new Date(feed.at).toLocaleTimeString()}.
+              {lost} Reconnecting; what you see is the state of <Moment at={feed.at} />.
             </p>
           )}
         </div>
@@ -81,6 +85,7 @@ export function Desk(props: {
         {place === "tasks" ? <TasksView feed={feed} /> : null}
         {place === "cases" ? <CasesView openCases={feed.openCases} calls={caseCalls} /> : null}
         {place === "ledger" ? <LedgerView ledger={feed.ledger} fetchEntries={fetchEntries} /> : null}
+        {place === "parties" ? <PartiesView calls={calls} /> : null}
         {place === "domains" ? <DomainsView calls={calls} /> : null}
         {place === "market" ? <MarketView calls={calls} /> : null}
         {place === "epochs" ? <EpochsView calls={calls} /> : null}
@@ -88,15 +93,4 @@ export function Desk(props: {
       </main>
     </QueryClientProvider>
   );
-}
-
-function usePlace(): Place {
-  const hash = useSyncExternalStore(
-    (listener) => {
-      addEventListener("hashchange", listener);
-      return () => removeEventListener("hashchange", listener);
-    },
-    () => location.hash.slice(1),
-  );
-  return places.find((place) => place === hash) ?? "overview";
 }

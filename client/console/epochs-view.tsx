@@ -1,12 +1,15 @@
-import { Button } from "@mantine/core";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import type { z } from "zod";
+import { parametersSchema } from "../../shared/economy-api.ts";
 import { epochSchema, epochsSchema, previewSchema } from "../../shared/epoch-api.ts";
+import { CommandButton, Problem } from "../economy/form-parts.tsx";
 import type { HubCalls } from "../economy/hub-calls.ts";
 import { unitText } from "../economy/units.ts";
+import { useCommand } from "../economy/use-command.ts";
 import { Badge, type Tone } from "../ui/badge.tsx";
 import { Card } from "../ui/card.tsx";
+import { Moment } from "../ui/moment.tsx";
 import { ScrollRegion } from "../ui/scroll-region.tsx";
 import { QueryState } from "./query-state.tsx";
 
@@ -31,7 +34,7 @@ export function EpochsView({ calls }: { calls: HubCalls }) {
       <QueryState what="epochs" query={epochs} />
       {current ? <Current epoch={current} calls={calls} /> : null}
       {others.map((epoch) => (
-        <Past key={epoch.epoch} epoch={epoch} />
+        <Past key={epoch.epoch} epoch={epoch} calls={calls} />
       ))}
     </>
   );
@@ -41,64 +44,66 @@ const tones: Record<Epoch["state"], Tone> = { open: "idle", previewed: "busy", a
 
 function Current({ epoch, calls }: { epoch: Epoch; calls: HubCalls }) {
   const [shown, setShown] = useState<Preview | null>(null);
-  const queries = useQueryClient();
   const path = `/epochs/${epoch.epoch}`;
-  const again = () => queries.invalidateQueries();
-  const preview = useMutation({
-    mutationFn: () => calls.send(previewSchema, "POST", `${path}/preview`, {}),
-    onSuccess: (plan) => {
+  const length = useEpochLength(calls);
+  const approve = useCommand((digest: string, once) =>
+    calls.send(epochSchema, "POST", `${path}/approve`, { digest }, once),
+  );
+  const preview = useCommand(
+    (_: null, once) => calls.send(previewSchema, "POST", `${path}/preview`, {}, once),
+    (plan) => {
       setShown(plan);
-      return again();
+      approve.reset();
     },
-  });
-  const approve = useMutation({
-    mutationFn: (digest: string) => calls.send(epochSchema, "POST", `${path}/approve`, { digest }),
-    onSuccess: again,
-  });
-  const close = useMutation({
-    mutationFn: () => calls.send(epochSchema, "POST", `${path}/close`, {}),
-    onSuccess: () => {
-      setShown(null);
-      return again();
-    },
-  });
-  const problem = preview.error ?? approve.error ?? close.error;
-  const digest = shown?.epoch.digest ?? null;
+  );
+  const close = useCommand(
+    (_: null, once) => calls.send(epochSchema, "POST", `${path}/close`, {}, once),
+    () => setShown(null),
+  );
+  const digest = shown?.epoch.digest ?? "";
+  const isShown = epoch.state === "previewed" && digest !== "" && digest === epoch.digest;
   return (
     <Card title={`Epoch ${epoch.epoch}`} aside={<Badge tone={tones[epoch.state]}>{epoch.state}</Badge>}>
       <p className="small">
-        Opened {new Date(epoch.opened_at).toLocaleString()}. A preview fences it: what is posted later belongs to the
-        next one. Nothing is posted before the plan that was shown is approved and closed.
+        Opened <Moment at={epoch.opened_at} />
+        {length === null ? "" : ", over "}
+        {length === null ? null : <Moment at={epoch.opened_at + length} />}. A preview fences it: what is posted later
+        belongs to the next one. Nothing is posted before the plan that was shown is approved and closed.
       </p>
       {epoch.plan ? <Plan plan={epoch.plan} /> : null}
-      <div className="filters">
-        <Button
-          variant="default"
-          disabled={epoch.state === "approved" || epoch.state === "closed"}
-          loading={preview.isPending}
-          onClick={() => preview.mutate()}
-        >
-          Preview
-        </Button>
-        <Button
-          disabled={epoch.state !== "previewed" || digest === null}
-          loading={approve.isPending}
-          onClick={() => digest !== null && approve.mutate(digest)}
-        >
-          Approve what is shown
-        </Button>
-        <Button disabled={epoch.state !== "approved"} loading={close.isPending} onClick={() => close.mutate()}>
-          Close
-        </Button>
-      </div>
-      {problem ? (
-        <p className="callout" data-tone="bad" role="alert">
-          {problem.message}
+      {epoch.digest === null ? null : (
+        <p className="small">
+          Digest of the plan: <span className="mono wrap-anywhere">{epoch.digest}</span>
         </p>
+      )}
+      {epoch.state === "previewed" && !isShown ? (
+        <p className="muted small">To approve it, preview it again: what is approved is what this page shows.</p>
       ) : null}
+      <div className="filters">
+        <CommandButton command={preview} input={null} isOfRow disabled={epoch.state === "approved"}>
+          Preview
+        </CommandButton>
+        <CommandButton command={approve} input={digest} isMain isOfRow disabled={!isShown}>
+          Approve what is shown
+        </CommandButton>
+        <CommandButton command={close} input={null} isMain isOfRow disabled={epoch.state !== "approved"}>
+          Close
+        </CommandButton>
+      </div>
+      <Problem error={preview.error ?? approve.error ?? close.error} />
       {shown ? <Transfers shown={shown} /> : null}
     </Card>
   );
+}
+
+/** How long an epoch is, at least; null until it is known. */
+function useEpochLength(calls: HubCalls): number | null {
+  const { data } = useQuery({
+    queryKey: ["governance"],
+    queryFn: ({ signal }) => calls.get(parametersSchema, "/governance", signal),
+  });
+  const value = data?.network.find(({ parameter }) => parameter === "epoch.lengthMs")?.value;
+  return value === undefined || value === null ? null : Number(value);
 }
 
 function Plan({ plan }: { plan: NonNullable<Epoch["plan"]> }) {
@@ -148,20 +153,60 @@ function Transfers({ shown }: { shown: Preview }) {
   );
 }
 
-function Past({ epoch }: { epoch: Epoch }) {
+function Past({ epoch, calls }: { epoch: Epoch; calls: HubCalls }) {
   return (
     <Card title={`Epoch ${epoch.epoch}`} aside={<Badge tone={tones[epoch.state]}>{epoch.state}</Badge>}>
       {epoch.plan ? <Plan plan={epoch.plan} /> : <p className="small">It runs.</p>}
       {epoch.approved_by !== null && epoch.approved_at !== null ? (
         <p className="muted small">
-          Approved by {epoch.approved_by}, {new Date(epoch.approved_at).toLocaleString()}.
+          Approved by {epoch.approved_by}, <Moment at={epoch.approved_at} />.
         </p>
       ) : null}
       {epoch.receipts ? (
-        <p className="small mono wrap-anywhere">
-          {epoch.receipts.size} receipts under {epoch.receipts.root}
+        <p className="small">
+          {epoch.receipts.size.toLocaleString("en")} receipts under{" "}
+          <span className="mono wrap-anywhere">{epoch.receipts.root}</span>
         </p>
       ) : null}
+      {epoch.state === "closed" ? <Payouts epoch={epoch.epoch} calls={calls} /> : null}
     </Card>
   );
+}
+
+/** What left the ledger for addresses: a root for each asset, and all that lies under it. */
+function Payouts({ epoch, calls }: { epoch: number; calls: HubCalls }) {
+  const one = useQuery({
+    queryKey: ["epoch", epoch],
+    queryFn: ({ signal }) => calls.get(epochSchema, `/epochs/${epoch}`, signal),
+  });
+  const file = useCommand(async (asset: string) =>
+    saveFile(`payouts-${epoch}-${asset}.csv`, await calls.text(`/epochs/${epoch}/payouts.csv?asset=${asset}`)),
+  );
+  const payouts = one.data?.payouts ?? [];
+  return (
+    <>
+      <QueryState what="payouts" query={one} />
+      {one.isSuccess && payouts.length === 0 ? (
+        <p className="muted small">Nothing was paid out of the ledger.</p>
+      ) : null}
+      {payouts.map(({ asset, root, payees }) => (
+        <div className="item" key={asset}>
+          <p className="small">
+            {asset} of {payees} {payees === 1 ? "address" : "addresses"} under{" "}
+            <span className="mono wrap-anywhere">{root}</span>
+          </p>
+          <CommandButton command={file} input={asset} isOfRow>
+            Save them as CSV
+          </CommandButton>
+        </div>
+      ))}
+      <Problem error={file.error} />
+    </>
+  );
+}
+
+function saveFile(name: string, text: string): void {
+  const url = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  Object.assign(document.createElement("a"), { href: url, download: name }).click();
+  URL.revokeObjectURL(url);
 }

@@ -1,9 +1,9 @@
-import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { type RoundReply, roundSchema, roundsSchema } from "../../shared/economy-api.ts";
+import { CommandButton } from "../economy/form-parts.tsx";
 import type { HubCalls } from "../economy/hub-calls.ts";
 import { ParametersCard, Proposals } from "../economy/proposals.tsx";
-import { unitText } from "../economy/units.ts";
+import { percentText, unitText } from "../economy/units.ts";
 import { useCommand } from "../economy/use-command.ts";
 import { Card } from "../ui/card.tsx";
 import { EmptyState } from "../ui/empty-state.tsx";
@@ -50,13 +50,10 @@ function Building({ round, calls }: { round: RoundReply; calls: HubCalls }) {
       <p className="small">
         {unitText(round.escrow)} of {unitText(round.raised)} USDC in escrow. Next: {next?.name ?? "none"}.
       </p>
-      <Button size="xs" loading={release.isPending} onClick={() => release.mutate(null)}>
-        I saw that “{next?.name}” is reached: release it
-      </Button>
-      {release.isError ? (
-        <p className="callout" data-tone="bad" role="alert">
-          {release.error.message}
-        </p>
+      {next ? (
+        <CommandButton command={release} input={null} isMain>
+          I saw that “{next.name}” is reached: release its {percentText(next.share)} %
+        </CommandButton>
       ) : null}
     </article>
   );

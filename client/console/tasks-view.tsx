@@ -5,6 +5,7 @@ import type { ConsoleTask } from "../../shared/console-protocol.ts";
 import { Badge } from "../ui/badge.tsx";
 import { Card } from "../ui/card.tsx";
 import { EmptyState } from "../ui/empty-state.tsx";
+import { Moment } from "../ui/moment.tsx";
 import { Money } from "../ui/money.tsx";
 import { countText, durationText } from "../ui/quantity-text.ts";
 import { TimeAgo } from "../ui/time-ago.tsx";
@@ -142,7 +143,9 @@ function TaskPanel({ task, onClose }: { task: ConsoleTask | undefined; onClose()
           <Money nano={task.price} />
         </dd>
         <dt>Submitted</dt>
-        <dd>{new Date(task.submittedAt).toLocaleString()}</dd>
+        <dd>
+          <Moment at={task.submittedAt} />
+        </dd>
       </dl>
       <h2 className="panel-title">Timeline</h2>
       <ol className="timeline">

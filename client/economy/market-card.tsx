@@ -2,8 +2,11 @@ import { useQuery } from "@tanstack/react-query";
 import { marketSchema } from "../../shared/economy-api.ts";
 import { QueryState } from "../console/query-state.tsx";
 import { Card } from "../ui/card.tsx";
+import { EmptyState } from "../ui/empty-state.tsx";
+import { Moment } from "../ui/moment.tsx";
 import { ScrollRegion } from "../ui/scroll-region.tsx";
 import type { HubCalls } from "./hub-calls.ts";
+import { Refused } from "./refused.ts";
 import { unitText } from "./units.ts";
 
 export function useMarket(calls: HubCalls) {
@@ -13,13 +16,22 @@ export function useMarket(calls: HubCalls) {
   });
 }
 
+/** The operator has not seeded it: what there is to say is no fault. */
+export const isUnseeded = (error: Error | null): boolean => error instanceof Refused && error.status === 404;
+
 /** The pool that prices DN, and its last days. */
 export function MarketCard({ calls }: { calls: HubCalls }) {
   const market = useMarket(calls);
   const { data } = market;
   return (
     <Card title="The market of DN">
-      <QueryState what="market" query={market} />
+      {isUnseeded(market.error) ? (
+        <EmptyState title="There is no market yet">
+          DN has no price, and cannot be swapped, until the operator seeds it.
+        </EmptyState>
+      ) : (
+        <QueryState what="market" query={market} />
+      )}
       {data ? (
         <>
           <dl className="facts">
@@ -50,7 +62,9 @@ export function MarketCard({ calls }: { calls: HubCalls }) {
                   <tbody>
                     {data.daily.toReversed().map(({ at, price }) => (
                       <tr key={at}>
-                        <td>{new Date(at).toLocaleString()}</td>
+                        <td>
+                          <Moment at={at} />
+                        </td>
                         <td className="number">{unitText(price)}</td>
                       </tr>
                     ))}

@@ -1,4 +1,3 @@
-import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import {
@@ -12,9 +11,12 @@ import { QueryState } from "../console/query-state.tsx";
 import { Badge, type Tone } from "../ui/badge.tsx";
 import { Card } from "../ui/card.tsx";
 import { EmptyState } from "../ui/empty-state.tsx";
+import { Moment } from "../ui/moment.tsx";
 import { ScrollRegion } from "../ui/scroll-region.tsx";
-import { Choice, CommandForm, Field } from "./form-parts.tsx";
+import { textFault, wholeFault } from "./faults.ts";
+import { Choice, CommandButton, CommandForm, Field, Problem } from "./form-parts.tsx";
 import type { HubCalls } from "./hub-calls.ts";
+import { lookOf, valueText } from "./parameter-text.ts";
 import { unitText } from "./units.ts";
 import { useCommand } from "./use-command.ts";
 
@@ -54,7 +56,6 @@ function Proposal({ row, calls, votes }: { row: ProposalReply; calls: HubCalls; 
     calls.send(proposalSchema, "POST", `${path}/votes`, { approve }, once),
   );
   const step = useCommand((what: string, once) => calls.send(proposalSchema, "POST", `${path}/${what}`, {}, once));
-  const problem = vote.error ?? step.error;
   const where = row.domain === null ? "" : `${row.domain}: `;
   return (
     <article className="item" aria-label={row.title} data-testid="proposal">
@@ -64,43 +65,45 @@ function Proposal({ row, calls, votes }: { row: ProposalReply; calls: HubCalls; 
       </header>
       <p className="mono small">
         {where}
-        {row.parameter} = {row.value} from epoch {row.from}
+        {row.parameter} = {valueText(row.parameter, row.value)} from epoch {row.from}
       </p>
       <p className="small">
         {unitText(row.approving)} DN for, {unitText(row.rejecting)} DN against.{" "}
-        {row.state === "voting" ? `Open until ${new Date(row.closes_at).toLocaleString()}.` : null}
-        {row.state === "locked" && row.unlocks_at !== null
-          ? `Locked until ${new Date(row.unlocks_at).toLocaleString()}.`
-          : null}
+        {row.state === "voting" ? (
+          <>
+            Open until <Moment at={row.closes_at} />.
+          </>
+        ) : null}
+        {row.state === "locked" && row.unlocks_at !== null ? (
+          <>
+            Locked until <Moment at={row.unlocks_at} />.
+          </>
+        ) : null}
         {row.own_vote === null ? null : ` You voted ${row.own_vote ? "for" : "against"} it.`}
       </p>
       <div className="filters">
         {votes && row.state === "voting" && row.own_vote === null ? (
           <>
-            <Button size="xs" loading={vote.isPending} onClick={() => vote.mutate(true)}>
+            <CommandButton command={vote} input={true} isMain isOfRow>
               Vote for
-            </Button>
-            <Button size="xs" variant="default" loading={vote.isPending} onClick={() => vote.mutate(false)}>
+            </CommandButton>
+            <CommandButton command={vote} input={false} isOfRow>
               Vote against
-            </Button>
+            </CommandButton>
           </>
         ) : null}
         {row.state === "voting" ? (
-          <Button size="xs" variant="default" loading={step.isPending} onClick={() => step.mutate("count")}>
+          <CommandButton command={step} input="count" isOfRow>
             Count
-          </Button>
+          </CommandButton>
         ) : null}
         {row.state === "locked" ? (
-          <Button size="xs" variant="default" loading={step.isPending} onClick={() => step.mutate("execution")}>
+          <CommandButton command={step} input="execution" isOfRow>
             Execute
-          </Button>
+          </CommandButton>
         ) : null}
       </div>
-      {problem ? (
-        <p className="callout" data-tone="bad" role="alert">
-          {problem.message}
-        </p>
-      ) : null}
+      <Problem error={vote.error ?? step.error} />
     </article>
   );
 }
@@ -127,19 +130,20 @@ export function ParametersCard({ calls }: { calls: HubCalls }) {
             <tr>
               <th>Parameter</th>
               <th className="number">Now</th>
-              <th className="number">From</th>
-              <th className="number">To</th>
-              <th>What it is</th>
+              <th className="number">Least</th>
+              <th className="number">Most</th>
             </tr>
           </thead>
           <tbody>
             {[...network, ...domain].map((one) => (
               <tr key={one.parameter}>
-                <td className="mono">{one.parameter}</td>
-                <td className="number">{one.value ?? "by domain"}</td>
-                <td className="number">{one.least}</td>
-                <td className="number">{one.most}</td>
-                <td>{one.about}</td>
+                <td>
+                  {one.about}
+                  <div className="mono muted small">{one.parameter}</div>
+                </td>
+                <td className="number">{one.value === null ? "by domain" : valueText(one.parameter, one.value)}</td>
+                <td className="number">{valueText(one.parameter, one.least)}</td>
+                <td className="number">{valueText(one.parameter, one.most)}</td>
               </tr>
             ))}
           </tbody>
@@ -155,41 +159,67 @@ export function ProposeCard({ calls }: { calls: HubCalls }) {
 }
 
 function Propose({ calls, parameters }: { calls: HubCalls; parameters: ParametersReply }) {
-  const names = [...parameters.network, ...parameters.domain].map(({ parameter }) => parameter);
+  const all = [...parameters.network, ...parameters.domain];
   const [title, setTitle] = useState("");
-  const [parameter, setParameter] = useState(names[0] ?? "");
+  const [parameter, setParameter] = useState(all[0]?.parameter ?? "");
   const [domain, setDomain] = useState("commons");
-  const [value, setValue] = useState("");
+  const [text, setText] = useState("");
   const [from, setFrom] = useState(String(parameters.epoch + 2));
   const isOfDomain = parameters.domain.some((one) => one.parameter === parameter);
-  const bound = [...parameters.network, ...parameters.domain].find((one) => one.parameter === parameter);
+  const bound = all.find((one) => one.parameter === parameter);
+  const look = lookOf(parameter);
+  const value = look.write(text);
   const command = useCommand(
     (body: object, once) => calls.send(proposalSchema, "POST", "/proposals", body, once),
-    () => setTitle(""),
+    () => {
+      setTitle("");
+      setText("");
+    },
   );
   const submit = () => {
     const change = isOfDomain ? { kind: "domain", domain, parameter, value } : { kind: "network", parameter, value };
     command.mutate({ title, change, from: Number(from) });
   };
+  const least = bound ? look.read(bound.least) : "";
+  const most = bound ? look.read(bound.most) : "";
+  const range = look.unit === "0 or 1" ? "1 for yes, 0 for no" : `${least} to ${most} ${look.unit}`;
+  const isWithin =
+    value !== null && bound && BigInt(value) >= BigInt(bound.least) && BigInt(value) <= BigInt(bound.most);
   return (
     <Card title="Propose a change">
-      <CommandForm label="Propose a change" submit="Propose" command={command} onSubmit={submit} done="Proposed.">
-        <Field label="Title" value={title} onChange={setTitle} />
+      <p className="muted small">
+        Only who has stake may propose. A vote that is held after the named epoch began lapses.
+      </p>
+      <CommandForm
+        label="Propose a change"
+        submit="Propose"
+        command={command}
+        faults={{
+          title: textFault(title, "a title"),
+          domain: isOfDomain ? textFault(domain, "a domain") : null,
+          value: isWithin ? null : `Expected ${range}, got ${text.trim() === "" ? "nothing" : `“${text.trim()}”`}.`,
+          from: wholeFault(from, parameters.epoch + 1, Number.MAX_SAFE_INTEGER),
+        }}
+        onSubmit={submit}
+        done="Proposed."
+      >
+        <Field label="Title" name="title" value={title} onChange={setTitle} />
         <Choice
           label="Parameter"
           value={parameter}
-          options={names.map((name) => ({ value: name, label: name }))}
+          options={all.map((one) => ({ value: one.parameter, label: one.about }))}
           onChange={setParameter}
         />
-        {isOfDomain ? <Field label="Domain" value={domain} onChange={setDomain} /> : null}
+        {isOfDomain ? <Field label="Domain" name="domain" value={domain} onChange={setDomain} /> : null}
         <Field
-          label="New value"
-          value={value}
-          onChange={setValue}
+          label={look.unit === "0 or 1" ? "New value" : `New value, ${look.unit}`}
+          name="value"
+          value={text}
+          onChange={setText}
           numeric
-          {...(bound && { description: `${bound.least} to ${bound.most}: ${bound.about}` })}
+          description={range}
         />
-        <Field label="From epoch" value={from} onChange={setFrom} numeric />
+        <Field label="From epoch" name="from" value={from} onChange={setFrom} numeric />
       </CommandForm>
     </Card>
   );

@@ -4,6 +4,7 @@ import { hundredthsOf, percentText } from "./units.ts";
 
 /** One part of a split. `locked` says why it cannot be changed here. */
 export interface SplitPart {
+  /** As the API names it in a refusal. */
   id: string;
   label: string;
   /** Per cent, as it was typed. */
@@ -55,6 +56,8 @@ export function SplitEditor(props: {
           <div className="split-part" key={part.id}>
             <Field
               label={`${part.label}, %`}
+              name={part.id}
+              unit="share"
               value={part.text}
               onChange={(text) => onChange(part.id, text)}
               disabled={part.locked !== undefined}

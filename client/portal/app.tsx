@@ -5,11 +5,14 @@ import "../console/console.css";
 import "../economy/economy.css";
 import { Button, PasswordInput } from "@mantine/core";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { type FormEvent, useState, useSyncExternalStore } from "react";
+import { type FormEvent, useState } from "react";
 import { type SelfReply, selfSchema } from "../../shared/economy-api.ts";
-import { type HubCalls, Refused } from "../economy/hub-calls.ts";
+import { Domains } from "../economy/domains.tsx";
+import type { HubCalls } from "../economy/hub-calls.ts";
+import { Refused } from "../economy/refused.ts";
 import { Brand } from "../ui/logo.tsx";
 import { UiRoot } from "../ui/ui-root.tsx";
+import { usePlace, ViewsNav } from "../ui/views-nav.tsx";
 import { BackerView } from "./backer-view.tsx";
 import { BalancesView } from "./balances-view.tsx";
 import { CreatorView } from "./creator-view.tsx";
@@ -19,7 +22,10 @@ import { VotesView } from "./votes-view.tsx";
 
 /** Creators, backers and stakers: an API key opens what its customer has and may do. The key is kept for this tab alone. */
 const STORAGE_KEY = "tabgrid-api-key";
-const queries = new QueryClient({ defaultOptions: { queries: { retry: false, staleTime: 2_000 } } });
+/** Others act too: what they changed is seen within a while. */
+const queries = new QueryClient({
+  defaultOptions: { queries: { retry: false, staleTime: 2_000, refetchInterval: 15_000 } },
+});
 
 export function App({ callsOf }: { callsOf(key: string): HubCalls }) {
   const [session, setSession] = useState<{ calls: HubCalls; self: SelfReply } | null>(null);
@@ -92,30 +98,24 @@ function SignIn(props: {
   );
 }
 
-const places = ["balances", "create", "back", "demand", "stake", "votes"] as const;
-type Place = (typeof places)[number];
-const titles: Record<Place, string> = {
+const titles = {
   balances: "Balances",
   create: "Create",
   back: "Back",
   demand: "Demand",
   stake: "Stake",
   votes: "Votes",
+  domains: "Domains",
 };
+const places = Object.keys(titles) as (keyof typeof titles)[];
 
 function Portal({ calls, self, onLeave }: { calls: HubCalls; self: SelfReply; onLeave(): void }) {
-  const place = usePlace();
+  const place = usePlace(places);
   return (
     <>
       <header className="bar">
         <Brand href="#balances" place="portal" />
-        <nav aria-label="Views">
-          {places.map((name) => (
-            <a key={name} href={`#${name}`} aria-current={name === place ? "page" : undefined}>
-              {titles[name]}
-            </a>
-          ))}
-        </nav>
+        <ViewsNav titles={titles} place={place} />
         <span className="bar-state">
           <span className="muted small">{self.name || self.customer}</span>
           <Button size="xs" variant="default" onClick={onLeave}>
@@ -131,18 +131,8 @@ function Portal({ calls, self, onLeave }: { calls: HubCalls; self: SelfReply; on
         {place === "demand" ? <DemandView calls={calls} /> : null}
         {place === "stake" ? <StakeView calls={calls} /> : null}
         {place === "votes" ? <VotesView calls={calls} /> : null}
+        {place === "domains" ? <Domains calls={calls} viewer={self.customer} /> : null}
       </main>
     </>
   );
-}
-
-function usePlace(): Place {
-  const hash = useSyncExternalStore(
-    (listener) => {
-      addEventListener("hashchange", listener);
-      return () => removeEventListener("hashchange", listener);
-    },
-    () => location.hash.slice(1),
-  );
-  return places.find((place) => place === hash) ?? "balances";
 }

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { selfSchema, swappedSchema } from "../../shared/economy-api.ts";
 import { QueryState } from "../console/query-state.tsx";
+import { amountFault } from "../economy/faults.ts";
 import { Choice, CommandForm, Field } from "../economy/form-parts.tsx";
 import type { HubCalls } from "../economy/hub-calls.ts";
 import { MarketCard, useMarket } from "../economy/market-card.tsx";
@@ -50,7 +51,15 @@ function Swap({ calls }: { calls: HubCalls }) {
   const [text, setText] = useState("");
   const market = useMarket(calls).data;
   const amount = nanoOf(text);
-  const command = useCommand((body: object, once) => calls.send(swappedSchema, "POST", "/market/swaps", body, once));
+  const [swapped, setSwapped] = useState("");
+  const other = give === "USDC" ? "DN" : "USDC";
+  const command = useCommand(
+    (body: object, once) => calls.send(swappedSchema, "POST", "/market/swaps", body, once),
+    ({ out }) => {
+      setSwapped(`${text} ${give} for ${unitText(out)} ${other}.`);
+      setText("");
+    },
+  );
   if (!market) return null;
   const [into, outOf] = (give === "USDC" ? [market.usdc, market.dn] : [market.dn, market.usdc]).map(BigInt) as [
     bigint,
@@ -58,16 +67,14 @@ function Swap({ calls }: { calls: HubCalls }) {
   ];
   const expected = amount === null ? 0n : (outOf * BigInt(amount)) / (into + BigInt(amount));
   const least = (expected * (1_000n - SLACK)) / 1_000n;
-  const other = give === "USDC" ? "DN" : "USDC";
   return (
     <Card title="Swap">
       <CommandForm
         label="Swap"
         submit={`Swap for ${other}`}
         command={command}
-        fault={text !== "" && amount === null ? `“${text}” is no amount.` : null}
-        done="Swapped."
-        disabled={amount === null || expected === 0n}
+        faults={{ amount: amountFault(text) }}
+        done={swapped}
         onSubmit={() => command.mutate({ give, amount, least: least.toString() })}
       >
         <Choice
@@ -79,10 +86,12 @@ function Swap({ calls }: { calls: HubCalls }) {
           ]}
           onChange={(value) => setGive(value === "DN" ? "DN" : "USDC")}
         />
-        <Field label={`Amount of ${give}`} value={text} onChange={setText} numeric />
-        <p className="small">
-          You get about {unitText(expected.toString())} {other}, and at least {unitText(least.toString())}.
-        </p>
+        <Field label={`Amount of ${give}`} name="amount" unit="amount" value={text} onChange={setText} numeric />
+        {expected > 0n ? (
+          <p className="small">
+            You get about {unitText(expected.toString())} {other}, and at least {unitText(least.toString())}.
+          </p>
+        ) : null}
       </CommandForm>
     </Card>
   );

@@ -1,4 +1,3 @@
-import { Button, Textarea } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import {
@@ -9,7 +8,8 @@ import {
   roundsSchema,
 } from "../../shared/economy-api.ts";
 import { QueryState } from "../console/query-state.tsx";
-import { Choice, CommandForm, Field } from "../economy/form-parts.tsx";
+import { amountFault, shareFault, textFault, wholeFault } from "../economy/faults.ts";
+import { Choice, CommandButton, CommandForm, Field } from "../economy/form-parts.tsx";
 import type { HubCalls } from "../economy/hub-calls.ts";
 import { hundredthsOf, nanoOf, percentText, unitText } from "../economy/units.ts";
 import { useCommand } from "../economy/use-command.ts";
@@ -36,7 +36,8 @@ export function CreatorView({ calls }: { calls: HubCalls }) {
       <QueryState what="models" query={creators} />
       {creators.isSuccess && names.length === 0 ? (
         <EmptyState title="No creator's name is yours yet">
-          The operator of this hub says which customer is behind a name; its models' royalties are yours from then on.
+          A version is minted, with its royalty, by the operator of this hub, who also says which customer is behind the
+          creator's name on it; its royalties are yours from then on.
         </EmptyState>
       ) : null}
       {names.map((one) => (
@@ -65,19 +66,9 @@ function Name({ one, calls }: { one: CreatorsReply["data"][number]; calls: HubCa
         <dt>Earned, not paid out by an epoch yet</dt>
         <dd>{unitText(one.earning)} USDC</dd>
       </dl>
-      <Button
-        size="xs"
-        disabled={one.usdc === "0" && one.dn === "0"}
-        loading={collect.isPending}
-        onClick={() => collect.mutate(null)}
-      >
+      <CommandButton command={collect} input={null} isMain disabled={one.usdc === "0" && one.dn === "0"}>
         Collect
-      </Button>
-      {collect.isError ? (
-        <p className="callout" data-tone="bad" role="alert">
-          {collect.error.message}
-        </p>
-      ) : null}
+      </CommandButton>
       <ScrollRegion label={`Versions of ${one.name}`}>
         <table className="data">
           <thead>
@@ -116,27 +107,27 @@ function OpenRound({ calls, models }: { calls: HubCalls; models: readonly string
   const [yieldShare, setYield] = useState("0");
   const [terms, setTerms] = useState("");
   const [milestones, setMilestones] = useState("Trained: 50\nPublished: 50");
-  const [fault, setFault] = useState<string | null>(null);
   const command = useCommand(
     (body: object, once) => calls.send(roundSchema, "POST", "/rounds", body, once),
-    () => setTitle(""),
+    () => {
+      setTitle("");
+      setTarget("");
+    },
   );
   const submit = () => {
-    const steps = milestonesOf(milestones);
-    const wanted = { target: nanoOf(target), backers: hundredthsOf(share), yield: hundredthsOf(yieldShare) };
-    const broken = !steps
-      ? "Milestones: one a line, as “Trained: 50”."
-      : wanted.target === null
-        ? `Target: “${target}” is no amount.`
-        : wanted.backers === null || wanted.yield === null
-          ? "The backers' and the venue's shares are per cents."
-          : !/^\d{1,4}$/.test(days)
-            ? "Open for: a number of days."
-            : null;
-    setFault(broken);
-    if (broken) return;
     const deadline_at = Date.now() + Number(days) * DAY;
-    command.mutate({ model, title, deadline_at, terms, milestones: steps, ...wanted });
+    const shares = { backers: hundredthsOf(share), yield: hundredthsOf(yieldShare) };
+    command.mutate({ model, title, target: nanoOf(target), deadline_at, terms, milestones: steps, ...shares });
+  };
+  const steps = milestonesOf(milestones);
+  const faults = {
+    title: textFault(title, "what the round is for"),
+    target: amountFault(target),
+    days: wholeFault(days, 1, 3_650),
+    backers: shareFault(share, 0.01),
+    yield: shareFault(yieldShare, 0, 99.99),
+    terms: textFault(terms, "what a backer agrees to"),
+    milestones: milestonesFault(steps),
   };
   return (
     <Card title="Open a round">
@@ -148,7 +139,7 @@ function OpenRound({ calls, models }: { calls: HubCalls; models: readonly string
         label="Open a round"
         submit="Open the round"
         command={command}
-        fault={fault}
+        faults={faults}
         done="The round is open."
         onSubmit={submit}
       >
@@ -158,23 +149,25 @@ function OpenRound({ calls, models }: { calls: HubCalls; models: readonly string
           options={models.map((one) => ({ value: one, label: one }))}
           onChange={setModel}
         />
-        <Field label="Title" value={title} onChange={setTitle} />
-        <Field label="Target, USDC" value={target} onChange={setTarget} numeric />
-        <Field label="Open for, days" value={days} onChange={setDays} numeric />
-        <Field label="Backers' part of the royalty (a), %" value={share} onChange={setShare} numeric />
-        <Field label="Yield venue's part (c), %" value={yieldShare} onChange={setYield} numeric />
-        <Textarea
-          className="wide"
-          label="Terms that a backer agrees to"
-          value={terms}
-          onChange={(event) => setTerms(event.currentTarget.value)}
-          rows={3}
+        <Field label="Title" name="title" value={title} onChange={setTitle} />
+        <Field label="Target, USDC" name="target" unit="amount" value={target} onChange={setTarget} numeric />
+        <Field label="Open for, days" name="days" value={days} onChange={setDays} numeric />
+        <Field
+          label="Backers' part of the royalty (a), %"
+          name="backers"
+          unit="share"
+          value={share}
+          onChange={setShare}
+          numeric
         />
-        <Textarea
-          className="wide"
+        <Field label="Yield venue's part (c), %" name="yield" value={yieldShare} onChange={setYield} numeric />
+        <Field label="Terms that a backer agrees to" name="terms" value={terms} onChange={setTerms} rows={3} />
+        <Field
           label="Milestones, with the share of the escrow that each releases, %"
+          name="milestones"
+          description="one a line, as “Trained: 50”; they sum to 100"
           value={milestones}
-          onChange={(event) => setMilestones(event.currentTarget.value)}
+          onChange={setMilestones}
           rows={3}
         />
       </CommandForm>
@@ -182,12 +175,23 @@ function OpenRound({ calls, models }: { calls: HubCalls; models: readonly string
   );
 }
 
-function milestonesOf(text: string): { name: string; share: number }[] | null {
+interface Step {
+  name: string;
+  /** Null where it is none. */
+  share: number | null;
+}
+
+function milestonesOf(text: string): Step[] {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
-  const steps = lines.map((line) => {
-    const [, name = "", share = ""] = /^(.*):\s*([\d.,]+)\s*%?\s*$/.exec(line) ?? [];
+  return lines.map((line) => {
+    const [, name = line, share = ""] = /^(.*):\s*([\d.,]+)\s*%?\s*$/.exec(line) ?? [];
     return { name: name.trim(), share: hundredthsOf(share) };
   });
-  const isWhole = steps.length > 0 && steps.every(({ name, share }) => name !== "" && share !== null);
-  return isWhole ? (steps as { name: string; share: number }[]) : null;
+}
+
+function milestonesFault(steps: readonly Step[]): string | null {
+  const broken = steps.find(({ name, share }) => name === "" || share === null || share === 0);
+  if (broken) return `Expected lines such as “Trained: 50”, got “${broken.name}”.`;
+  const sum = steps.reduce((before, { share }) => before + (share ?? 0), 0);
+  return sum === 10_000 ? null : `Expected shares that sum to 100 %, got ${percentText(sum)} %.`;
 }

@@ -1,9 +1,9 @@
-import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { demandSchema, domainsSchema, pledgeSchema, pledgesSchema } from "../../shared/economy-api.ts";
 import { QueryState } from "../console/query-state.tsx";
-import { Choice, CommandForm, Field } from "../economy/form-parts.tsx";
+import { amountFault, wholeFault } from "../economy/faults.ts";
+import { Choice, CommandButton, CommandForm, Field } from "../economy/form-parts.tsx";
 import type { HubCalls } from "../economy/hub-calls.ts";
 import { nanoOf, unitText } from "../economy/units.ts";
 import { useCommand } from "../economy/use-command.ts";
@@ -79,16 +79,9 @@ export function DemandView({ calls }: { calls: HubCalls }) {
 function Withdraw({ id, calls }: { id: string; calls: HubCalls }) {
   const withdraw = useCommand((_: null, once) => calls.send(pledgeSchema, "DELETE", `/pledges/${id}`, null, once));
   return (
-    <>
-      <Button size="xs" variant="default" loading={withdraw.isPending} onClick={() => withdraw.mutate(null)}>
-        Take back what is left
-      </Button>
-      {withdraw.isError ? (
-        <p className="callout" data-tone="bad" role="alert">
-          {withdraw.error.message}
-        </p>
-      ) : null}
-    </>
+    <CommandButton command={withdraw} input={null}>
+      Take back what is left
+    </CommandButton>
   );
 }
 
@@ -97,7 +90,6 @@ function PledgeForm({ calls, models }: { calls: HubCalls; models: readonly strin
   const [text, setText] = useState("");
   const [raise, setRaise] = useState("50");
   const amount = nanoOf(text);
-  const isPercent = /^\d{1,4}$/.test(raise);
   const command = useCommand(
     (body: object, once) => calls.send(pledgeSchema, "POST", "/pledges", body, once),
     () => setText(""),
@@ -109,10 +101,7 @@ function PledgeForm({ calls, models }: { calls: HubCalls; models: readonly strin
         label="Pledge"
         submit="Pledge"
         command={command}
-        fault={
-          text !== "" && amount === null ? `“${text}” is no amount.` : isPercent ? null : "Raise: whole per cents."
-        }
-        disabled={amount === null || !isPercent}
+        faults={{ amount: amountFault(text), raisePercent: wholeFault(raise, 1, 1_000) }}
         done="Pledged."
         onSubmit={() => command.mutate({ model, amount, raise_percent: Number(raise) })}
       >
@@ -122,8 +111,8 @@ function PledgeForm({ calls, models }: { calls: HubCalls; models: readonly strin
           options={models.map((one) => ({ value: one, label: one }))}
           onChange={setModel}
         />
-        <Field label="Amount, USDC" value={text} onChange={setText} numeric />
-        <Field label="Raise of the miners' pay, %" value={raise} onChange={setRaise} numeric />
+        <Field label="Amount, USDC" name="amount" unit="amount" value={text} onChange={setText} numeric />
+        <Field label="Raise of the miners' pay, %" name="raisePercent" value={raise} onChange={setRaise} numeric />
       </CommandForm>
     </Card>
   );

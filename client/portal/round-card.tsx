@@ -1,12 +1,13 @@
-import { Button } from "@mantine/core";
 import { useState } from "react";
 import { type RoundReply, roundSchema } from "../../shared/economy-api.ts";
-import { CommandForm, Field } from "../economy/form-parts.tsx";
+import { amountFault, nameFault } from "../economy/faults.ts";
+import { CommandButton, CommandForm, Field } from "../economy/form-parts.tsx";
 import type { HubCalls } from "../economy/hub-calls.ts";
 import { nanoOf, percentText, unitText } from "../economy/units.ts";
 import { useCommand } from "../economy/use-command.ts";
 import { Badge, type Tone } from "../ui/badge.tsx";
 import { Card } from "../ui/card.tsx";
+import { Moment } from "../ui/moment.tsx";
 
 const tones: Record<RoundReply["state"], Tone> = {
   open: "busy",
@@ -42,7 +43,7 @@ export function RoundCard({
       <p className="small" data-testid="raised">
         {unitText(round.raised)} of {unitText(round.target)} USDC from {round.holders}{" "}
         {round.holders === 1 ? "backer" : "backers"}; {unitText(round.escrow)} in escrow. Until{" "}
-        {new Date(round.deadline_at).toLocaleDateString()}.
+        <Moment at={round.deadline_at} />.
       </p>
       <ol className="small">
         {round.milestones.map(({ name, share, released }) => (
@@ -70,7 +71,16 @@ export function RoundCard({
       ) : null}
       {round.state === "open" && isOver ? <Step round={round} calls={calls} what="refund" label="Pay back" /> : null}
       {viewer === "creator" && round.state === "building" ? (
-        <Step round={round} calls={calls} what="stop" label="Give up what is left" />
+        <Step
+          round={round}
+          calls={calls}
+          what="stop"
+          label="Give up what is left"
+          confirm={`${unitText(round.escrow)} USDC in escrow go back to the backers, and the round ends. Do you give it up?`}
+        />
+      ) : null}
+      {round.yield > 0 && round.state !== "open" && round.state !== "missed" ? (
+        <Step round={round} calls={calls} what="yield" label="Pay what lies with the yield venue to the holders" />
       ) : null}
     </Card>
   );
@@ -88,11 +98,11 @@ function BackForm({ round, calls }: { round: RoundReply; calls: HubCalls }) {
       label={`Back ${round.title}`}
       submit="Back it"
       command={command}
-      fault={text !== "" && amount === null ? `“${text}” is no amount.` : null}
-      disabled={amount === null}
+      faults={{ amount: amountFault(text) }}
+      done="You are a backer."
       onSubmit={() => command.mutate({ amount })}
     >
-      <Field label="Amount, USDC" value={text} onChange={setText} numeric />
+      <Field label="Amount, USDC" name="amount" unit="amount" value={text} onChange={setText} numeric />
     </CommandForm>
   );
 }
@@ -110,31 +120,24 @@ function TransferForm({ round, calls }: { round: RoundReply; calls: HubCalls }) 
       label={`Give shares of ${round.title}`}
       submit="Give shares"
       command={command}
-      fault={text !== "" && shares === null ? `“${text}” is no amount.` : null}
-      disabled={shares === null || to.trim() === ""}
+      faults={{ shares: amountFault(text), to: nameFault(to, "c_", "a customer") }}
       done="The shares are theirs."
       onSubmit={() => command.mutate({ to: to.trim(), shares })}
     >
-      <Field label="Shares" value={text} onChange={setText} numeric />
-      <Field label="To customer" value={to} onChange={setTo} description="c_…, as their balances page shows it" />
+      <Field label="Shares" name="shares" unit="amount" value={text} onChange={setText} numeric />
+      <Field label="To customer" name="to" value={to} onChange={setTo} description="c_…, as their balances show it" />
     </CommandForm>
   );
 }
 
-function Step({ round, calls, what, label }: { round: RoundReply; calls: HubCalls; what: string; label: string }) {
+function Step(props: { round: RoundReply; calls: HubCalls; what: string; label: string; confirm?: string }) {
+  const { round, calls, what, label, confirm } = props;
   const step = useCommand((_: null, once) =>
     calls.send(roundSchema, "POST", `/rounds/${round.round}/${what}`, {}, once),
   );
   return (
-    <>
-      <Button size="xs" variant="default" loading={step.isPending} onClick={() => step.mutate(null)}>
-        {label}
-      </Button>
-      {step.isError ? (
-        <p className="callout" data-tone="bad" role="alert">
-          {step.error.message}
-        </p>
-      ) : null}
-    </>
+    <CommandButton command={step} input={null} {...(confirm !== undefined && { confirm })}>
+      {label}
+    </CommandButton>
   );
 }

@@ -1,14 +1,15 @@
-import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { domainsSchema, type PositionReply, positionSchema, positionsSchema } from "../../shared/economy-api.ts";
 import { QueryState } from "../console/query-state.tsx";
-import { Choice, CommandForm, Field } from "../economy/form-parts.tsx";
+import { amountFault, nameFault } from "../economy/faults.ts";
+import { Choice, CommandButton, CommandForm, Field } from "../economy/form-parts.tsx";
 import type { HubCalls } from "../economy/hub-calls.ts";
 import { nanoOf, unitText } from "../economy/units.ts";
 import { useCommand } from "../economy/use-command.ts";
 import { Card } from "../ui/card.tsx";
 import { EmptyState } from "../ui/empty-state.tsx";
+import { Moment } from "../ui/moment.tsx";
 import { useNow } from "../ui/use-now.ts";
 import { useSelf } from "./balances-view.tsx";
 
@@ -58,8 +59,10 @@ function StakeForm({ calls, domains }: { calls: HubCalls; domains: readonly stri
       label="Stake"
       submit="Stake"
       command={command}
-      fault={text !== "" && amount === null ? `“${text}” is no amount.` : null}
-      disabled={amount === null}
+      faults={{
+        amount: amountFault(text),
+        validator: validator.trim() === "" ? null : nameFault(validator, "own_", "an owner of validators"),
+      }}
       done="Staked."
       onSubmit={() => command.mutate({ domain, validator: validator.trim() || null, amount })}
     >
@@ -69,9 +72,10 @@ function StakeForm({ calls, domains }: { calls: HubCalls; domains: readonly stri
         options={domains.map((name) => ({ value: name, label: name }))}
         onChange={setDomain}
       />
-      <Field label="Amount, DN" value={text} onChange={setText} numeric />
+      <Field label="Amount, DN" name="amount" unit="amount" value={text} onChange={setText} numeric />
       <Field
         label="Delegate to"
+        name="validator"
         value={validator}
         onChange={setValidator}
         description="a validator's owner, own_…; empty stakes on the domain"
@@ -100,7 +104,7 @@ function PositionItem({ one, calls }: { one: PositionReply; calls: HubCalls }) {
       </header>
       {one.unbonding.map(({ amount: leaving, free_at }) => (
         <p className="small" key={`${free_at} ${leaving}`}>
-          {unitText(leaving)} DN on its way out, free {new Date(free_at).toLocaleString()}.
+          {unitText(leaving)} DN on its way out, free <Moment at={free_at} />.
         </p>
       ))}
       {one.amount === "0" ? null : (
@@ -108,22 +112,16 @@ function PositionItem({ one, calls }: { one: PositionReply; calls: HubCalls }) {
           label={`Unstake from ${where}`}
           submit="Unstake"
           command={unstake}
-          fault={text !== "" && amount === null ? `“${text}” is no amount.` : null}
-          disabled={amount === null}
+          faults={{ amount: amountFault(text) }}
           onSubmit={() => unstake.mutate({ ...target, amount })}
         >
-          <Field label="Amount, DN" value={text} onChange={setText} numeric />
+          <Field label="Amount, DN" name="amount" unit="amount" value={text} onChange={setText} numeric />
         </CommandForm>
       )}
       {isFree ? (
-        <Button size="xs" loading={release.isPending} onClick={() => release.mutate(null)}>
+        <CommandButton command={release} input={null} isMain>
           Take back what is free
-        </Button>
-      ) : null}
-      {release.isError ? (
-        <p className="callout" data-tone="bad" role="alert">
-          {release.error.message}
-        </p>
+        </CommandButton>
       ) : null}
     </article>
   );

@@ -1,4 +1,5 @@
 import { memo } from "react";
+import { momentText } from "./moment.tsx";
 import { agoText } from "./quantity-text.ts";
 
 export function TimeAgo({ at, now }: { at: number; now: number }) {
@@ -9,7 +10,7 @@ export function TimeAgo({ at, now }: { at: number; now: number }) {
 export const MomentAgo = memo(function MomentAgo({ at, ago }: { at: number; ago: string }) {
   const date = new Date(at);
   return (
-    <time dateTime={date.toISOString()} title={date.toLocaleString()} style={{ whiteSpace: "nowrap" }}>
+    <time dateTime={date.toISOString()} title={momentText(at)} style={{ whiteSpace: "nowrap" }}>
       {ago}
     </time>
   );

@@ -103,7 +103,7 @@ it("a creator opens a round, backers meet it, a milestone is released and shares
   await view(dora.page, "back");
   await shows(dora.page, /Digits 2/);
   await fill(dora.page, "Back Digits 2", "Amount, USDC", "x");
-  await shows(dora.page, /“x” is no amount\./);
+  await shows(dora.page, /Expected an amount such as 1000 or 12\.5, got “x”\./);
   await fill(dora.page, "Back Digits 2", "Amount, USDC", "55.5");
   await submit(dora.page, "Back Digits 2");
   await shows(dora.page, /40 of 40 USDC from 1 backer; 40 in escrow/);
@@ -149,13 +149,17 @@ it("a staker stakes, proposes and votes; after its time lock the proposal takes 
   await ann.page.waitForSelector('form[aria-label="Propose a change"]');
   await ann.page.select('form[aria-label="Propose a change"] select', "processor");
   await fill(ann.page, "Propose a change", "Title", "Lower fees");
-  await fill(ann.page, "Propose a change", "New value", "200");
+  await fill(ann.page, "Propose a change", "New value, %", "20");
+  await submit(ann.page, "Propose a change");
+  await shows(ann.page, /Expected 0 to 10 %, got “20”\./);
+  await fill(ann.page, "Propose a change", "New value, %", "2");
   await submit(ann.page, "Propose a change");
   await ann.page.waitForSelector('[data-testid="proposal"]');
   await click(ann.page, "Vote for");
   await shows(ann.page, /You voted for it\./);
   await click(ann.page, "Count");
-  await shows(ann.page, /the vote is open/);
+  await shows(ann.page, /commons: processor = 2 % from epoch \d+/);
+  await shows(ann.page, /the vote is open \(at: expected \d+ \w+ \d+, \d\d:\d\d \w+, got/);
   await accessible(ann.page);
   await ann.page.setViewport({ width: 360, height: 800 });
   await accessible(ann.page);

@@ -104,6 +104,7 @@ export function storyEconomy(now: number): HubCalls {
   return {
     get: async <Schema extends z.ZodType>(schema: Schema, path: string) =>
       schema.parse(answers[path.replace(/\?.*$/, "")]),
+    text: async () => "",
     send: async () => {
       throw new Error("this is a story: nothing is sent (field: expected a hub, got none)");
     },
