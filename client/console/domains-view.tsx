@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { domainSchema } from "../../shared/economy-api.ts";
 import { Domains } from "../economy/domains.tsx";
-import { nameFault, textFault } from "../economy/faults.ts";
+import { textFault } from "../economy/faults.ts";
 import { CommandForm, Field } from "../economy/form-parts.tsx";
 import type { HubCalls } from "../economy/hub-calls.ts";
 import { useCommand } from "../economy/use-command.ts";
@@ -40,7 +40,7 @@ function NewDomain({ calls }: { calls: HubCalls }) {
             ? null
             : `Expected a letter, then letters, digits and “-”, all lower case, got “${domain}”.`,
           title: textFault(title, "a title"),
-          owner: owner.trim() === "" ? null : nameFault(owner, "c_", "a customer"),
+          owner: owner.trim() === "" ? null : textFault(owner, "a customer, such as c_…"),
         }}
         done="The domain is open."
         onSubmit={() => command.mutate({ domain, title, owner: owner.trim() || null })}

@@ -5,11 +5,12 @@ import { parametersSchema } from "../../shared/economy-api.ts";
 import { epochSchema, epochsSchema, previewSchema } from "../../shared/epoch-api.ts";
 import { CommandButton, Problem } from "../economy/form-parts.tsx";
 import type { HubCalls } from "../economy/hub-calls.ts";
-import { unitText } from "../economy/units.ts";
 import { useCommand } from "../economy/use-command.ts";
 import { Badge, type Tone } from "../ui/badge.tsx";
 import { Card } from "../ui/card.tsx";
 import { Moment } from "../ui/moment.tsx";
+import { unitText } from "../ui/money-text.ts";
+import { saveFile } from "../ui/save-file.ts";
 import { ScrollRegion } from "../ui/scroll-region.tsx";
 import { QueryState } from "./query-state.tsx";
 
@@ -164,7 +165,7 @@ function Past({ epoch, calls }: { epoch: Epoch; calls: HubCalls }) {
       ) : null}
       {epoch.receipts ? (
         <p className="small">
-          {epoch.receipts.size.toLocaleString("en")} receipts under{" "}
+          Signed roots of receipts: {epoch.receipts.size.toLocaleString("en")}, under{" "}
           <span className="mono wrap-anywhere">{epoch.receipts.root}</span>
         </p>
       ) : null}
@@ -180,7 +181,11 @@ function Payouts({ epoch, calls }: { epoch: number; calls: HubCalls }) {
     queryFn: ({ signal }) => calls.get(epochSchema, `/epochs/${epoch}`, signal),
   });
   const file = useCommand(async (asset: string) =>
-    saveFile(`payouts-${epoch}-${asset}.csv`, await calls.text(`/epochs/${epoch}/payouts.csv?asset=${asset}`)),
+    saveFile(
+      `payouts-${epoch}-${asset}.csv`,
+      await calls.text(`/epochs/${epoch}/payouts.csv?asset=${asset}`),
+      "text/csv",
+    ),
   );
   const payouts = one.data?.payouts ?? [];
   return (
@@ -203,10 +208,4 @@ function Payouts({ epoch, calls }: { epoch: number; calls: HubCalls }) {
       <Problem error={file.error} />
     </>
   );
-}
-
-function saveFile(name: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-  Object.assign(document.createElement("a"), { href: url, download: name }).click();
-  URL.revokeObjectURL(url);
 }

@@ -3,10 +3,11 @@ import { type RoundReply, roundSchema, roundsSchema } from "../../shared/economy
 import { CommandButton } from "../economy/form-parts.tsx";
 import type { HubCalls } from "../economy/hub-calls.ts";
 import { ParametersCard, Proposals } from "../economy/proposals.tsx";
-import { percentText, unitText } from "../economy/units.ts";
+import { percentText } from "../economy/units.ts";
 import { useCommand } from "../economy/use-command.ts";
 import { Card } from "../ui/card.tsx";
 import { EmptyState } from "../ui/empty-state.tsx";
+import { unitText } from "../ui/money-text.ts";
 import { QueryState } from "./query-state.tsx";
 
 /** Votes, and the milestones that a person has to have seen. */

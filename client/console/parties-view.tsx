@@ -1,6 +1,6 @@
 import { useState } from "react";
 import { creatorReplySchema, customerSchema, doneSchema } from "../../shared/economy-api.ts";
-import { amountFault, nameFault, textFault } from "../economy/faults.ts";
+import { amountFault, textFault } from "../economy/faults.ts";
 import { CommandForm, Field } from "../economy/form-parts.tsx";
 import type { HubCalls } from "../economy/hub-calls.ts";
 import { nanoOf } from "../economy/units.ts";
@@ -74,7 +74,7 @@ function Grant({ calls }: { calls: HubCalls }) {
         submit="Give it"
         command={command}
         faults={{
-          customer: nameFault(customer, "c_", "a customer"),
+          customer: textFault(customer, "a customer, such as c_…"),
           usdc: usdc.trim() === "" ? null : amountFault(usdc),
           dn: dn.trim() === "" ? null : amountFault(dn),
         }}
@@ -107,7 +107,7 @@ function NameOfCreator({ calls }: { calls: HubCalls }) {
         label="Whose a creator's name is"
         submit="It is theirs"
         command={command}
-        faults={{ name: textFault(name, "a creator's name"), customer: nameFault(customer, "c_", "a customer") }}
+        faults={{ name: textFault(name, "a creator's name"), customer: textFault(customer, "a customer, such as c_…") }}
         done={command.data ? `${command.data.name} is ${command.data.customer}.` : null}
         onSubmit={() => command.mutate({ name: name.trim(), customer: customer.trim() })}
       >

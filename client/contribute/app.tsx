@@ -1,3 +1,4 @@
+import type { MinerId } from "../../shared/ids.ts";
 import type { MinerView } from "../miner/contract.ts";
 import { Badge } from "../ui/badge.tsx";
 import { Brand } from "../ui/logo.tsx";
@@ -9,6 +10,7 @@ import type { DeviceProbe } from "./device-probe.ts";
 import { EarningsCard } from "./earnings-card.tsx";
 import { ModelsCard } from "./models-card.tsx";
 import { NoticesCard } from "./notices-card.tsx";
+import { PayCard } from "./pay/pay-card.tsx";
 import { SettingsCard } from "./settings-card.tsx";
 import { StatusCard } from "./status-card.tsx";
 import { hubText } from "./status-text.ts";
@@ -75,6 +77,11 @@ function Dashboard(props: { page: MinerPage; view: MinerView; probe: DeviceProbe
         <DeviceCard probe={probe} device={view.device} note={view.deviceNote} role={view.role} />
         <NoticesCard notices={view.notices} />
       </div>
+      {view.miner ? (
+        <div className="pay">
+          <PayCard miner={view.miner as MinerId} />
+        </div>
+      ) : null}
       <footer className="muted small">
         {view.miner ? (
           <p>

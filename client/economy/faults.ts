@@ -29,6 +29,6 @@ export function wholeFault(text: string, least: number, most: number): string | 
 
 export const textFault = (text: string, what: string): string | null => (text.trim() === "" ? told(what, text) : null);
 
-/** Names that the hub gives begin with what they name: c_… a customer, own_… an owner of miners. */
-export const nameFault = (text: string, start: string, what: string): string | null =>
-  text.trim().startsWith(start) ? null : told(`${what}, ${start}…`, text);
+/** Of miners and validators. */
+export const ownerFault = (text: string): string | null =>
+  /^own_[\w-]+$/.test(text.trim()) ? null : told("an owner, own_…", text);

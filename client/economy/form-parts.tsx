@@ -1,8 +1,9 @@
 import "@mantine/core/styles/Input.layer.css";
 import { Button, NativeSelect, Textarea, TextInput } from "@mantine/core";
 import { createContext, type FormEvent, type ReactNode, useContext, useRef, useState } from "react";
+import { unitText } from "../ui/money-text.ts";
 import { isAbout, Refused } from "./refused.ts";
-import { percentText, unitText } from "./units.ts";
+import { percentText } from "./units.ts";
 import type { Command } from "./use-command.ts";
 
 /** What is wrong with a form's fields, by their names; null where nothing is. */
@@ -45,7 +46,9 @@ export function CommandForm(props: {
     if (broken) form.current?.querySelector<HTMLElement>(`[data-field="${broken[0]}"]`)?.focus();
     else if (fault === null) onSubmit();
   };
-  const error = command.isError ? command.error : null;
+  const isBroken = isTried && Object.values(faults).some((text) => text !== null);
+  // What the hub said of an earlier attempt is not of this one.
+  const error = command.isError && !isBroken ? command.error : null;
   const refusal = error instanceof Refused ? error : null;
   const problem = isTried && fault !== null ? fault : error;
   return (
@@ -98,7 +101,7 @@ const shown = (text: string, unit: Unit | undefined): string => {
   if (unit === undefined) return text;
   const show =
     unit === "amount" ? unitText : unit === "share" ? (share: string) => `${percentText(Number(share))} %` : unit;
-  return text.replace(/\d+/g, (number) => show(number));
+  return text.replace(/^an integer, /, "").replace(/\d+/g, (number) => show(number));
 };
 
 function useFault(name: string | undefined, value: string, unit: Unit | undefined): string | null {

@@ -24,9 +24,14 @@ const problemSchema = z.object({
   got: z.string().optional(),
 });
 
-export function hubCallsOf(key: string): HubCalls {
+/** `key`: null asks as anybody may. */
+export function hubCallsOf(key: string | null): HubCalls {
   async function ask(path: string, init: RequestInit): Promise<Response> {
-    const headers = { authorization: `Bearer ${key}`, "content-type": "application/json", ...init.headers };
+    const headers = {
+      ...(key !== null && { authorization: `Bearer ${key}` }),
+      "content-type": "application/json",
+      ...init.headers,
+    };
     const response = await fetch(`/api/v1${path}`, { ...init, headers }).catch((error: unknown) => {
       if (init.signal?.aborted) throw error;
       throw new Error("The hub cannot be reached.");

@@ -4,15 +4,17 @@ import { QueryState } from "../console/query-state.tsx";
 import { Card } from "../ui/card.tsx";
 import { EmptyState } from "../ui/empty-state.tsx";
 import { Moment } from "../ui/moment.tsx";
+import { unitText } from "../ui/money-text.ts";
 import { ScrollRegion } from "../ui/scroll-region.tsx";
 import type { HubCalls } from "./hub-calls.ts";
 import { Refused } from "./refused.ts";
-import { unitText } from "./units.ts";
 
 export function useMarket(calls: HubCalls) {
   return useQuery({
     queryKey: ["market"],
     queryFn: ({ signal }) => calls.get(marketSchema, "/market", signal),
+    // Where there is none yet, one refusal is enough.
+    refetchInterval: ({ state }) => (isUnseeded(state.error) ? false : 15_000),
   });
 }
 

@@ -12,12 +12,12 @@ import { Badge, type Tone } from "../ui/badge.tsx";
 import { Card } from "../ui/card.tsx";
 import { EmptyState } from "../ui/empty-state.tsx";
 import { Moment } from "../ui/moment.tsx";
+import { unitText } from "../ui/money-text.ts";
 import { ScrollRegion } from "../ui/scroll-region.tsx";
 import { textFault, wholeFault } from "./faults.ts";
 import { Choice, CommandButton, CommandForm, Field, Problem } from "./form-parts.tsx";
 import type { HubCalls } from "./hub-calls.ts";
 import { lookOf, valueText } from "./parameter-text.ts";
-import { unitText } from "./units.ts";
 import { useCommand } from "./use-command.ts";
 
 /** Proposals as voters and the operator see them. `votes` where the viewer has stake to vote with. */

@@ -23,8 +23,8 @@ export class Refused extends Error {
   }
 }
 
-/** Fields whose numbers are Unix milliseconds. */
-const timeFields = new Set(["at", "deadlineAt", "deadline_at", "request.at"]);
+/** Fields whose long numbers are Unix milliseconds. */
+const timeFields = new Set(["at", "deadlineAt", "deadline_at", "request.at", "epoch"]);
 
 /** "settings.emission_split.miners" is what the field "emissionSplit.miners", or "miners", of a form asks for. */
 export function isAbout(field: string, name: string): boolean {

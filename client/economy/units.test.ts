@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { hundredthsOf, nanoOf, nanoOfMicro, percentText, plainText, unitText } from "./units.ts";
+import { unitText } from "../ui/money-text.ts";
+import { hundredthsOf, nanoOf, nanoOfMicro, percentText, plainText } from "./units.ts";
 
 describe("units", () => {
   it.each([
@@ -22,7 +23,7 @@ describe("units", () => {
     const amounts = ["1500000000", "0", "1", "10000000000", "1234567500000000"];
     expect(amounts.map(plainText)).toEqual(["1.5", "0", "0.000000001", "10", "1234567.5"]);
     expect(amounts.map(unitText)).toEqual(["1.5", "0", "0.000000001", "10", "1,234,567.5"]);
-    expect(unitText("-1234000000000")).toBe("-1,234");
+    expect(unitText("-1234000000000")).toBe("−1,234");
     for (const amount of [...amounts, "999999999999999999999"]) expect(nanoOf(plainText(amount))).toBe(amount);
   });
 

@@ -17,11 +17,6 @@ export function nanoOf(text: string): string | null {
 /** Nano units in whole units without needless zeros, as a field takes them: "1500000000" -> "1.5". */
 export const plainText = (nano: string): string => formatNano(BigInt(nano)).replace(/\.?0+$/, "");
 
-/** The same to read, with thousands apart: "1234500000000" -> "1,234.5". */
-export const unitText = (nano: string): string => plainText(nano).replace(/^-?\d+/, grouped);
-
-const grouped = (digits: string): string => digits.replace(/\B(?=(\d{3})+$)/g, ",");
-
 /** µUSDC, in which prices are told, to nano: three places. */
 export function nanoOfMicro(text: string): string | null {
   const parts = /^(\d{1,12})(?:[.,](\d{1,3}))?$/.exec(text.trim());

@@ -11,10 +11,11 @@ import { QueryState } from "../console/query-state.tsx";
 import { amountFault, shareFault, textFault, wholeFault } from "../economy/faults.ts";
 import { Choice, CommandButton, CommandForm, Field } from "../economy/form-parts.tsx";
 import type { HubCalls } from "../economy/hub-calls.ts";
-import { hundredthsOf, nanoOf, percentText, unitText } from "../economy/units.ts";
+import { hundredthsOf, nanoOf, percentText } from "../economy/units.ts";
 import { useCommand } from "../economy/use-command.ts";
 import { Card } from "../ui/card.tsx";
 import { EmptyState } from "../ui/empty-state.tsx";
+import { unitText } from "../ui/money-text.ts";
 import { ScrollRegion } from "../ui/scroll-region.tsx";
 import { RoundCard } from "./round-card.tsx";
 

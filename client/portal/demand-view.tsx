@@ -5,10 +5,11 @@ import { QueryState } from "../console/query-state.tsx";
 import { amountFault, wholeFault } from "../economy/faults.ts";
 import { Choice, CommandButton, CommandForm, Field } from "../economy/form-parts.tsx";
 import type { HubCalls } from "../economy/hub-calls.ts";
-import { nanoOf, unitText } from "../economy/units.ts";
+import { nanoOf } from "../economy/units.ts";
 import { useCommand } from "../economy/use-command.ts";
 import { Card } from "../ui/card.tsx";
 import { EmptyState } from "../ui/empty-state.tsx";
+import { unitText } from "../ui/money-text.ts";
 import { ScrollRegion } from "../ui/scroll-region.tsx";
 
 /** Which models are wanted, and by how much their miners' pay is raised for it. */

@@ -1,13 +1,14 @@
 import { useState } from "react";
 import { type RoundReply, roundSchema } from "../../shared/economy-api.ts";
-import { amountFault, nameFault } from "../economy/faults.ts";
+import { amountFault, textFault } from "../economy/faults.ts";
 import { CommandButton, CommandForm, Field } from "../economy/form-parts.tsx";
 import type { HubCalls } from "../economy/hub-calls.ts";
-import { nanoOf, percentText, unitText } from "../economy/units.ts";
+import { nanoOf, percentText } from "../economy/units.ts";
 import { useCommand } from "../economy/use-command.ts";
 import { Badge, type Tone } from "../ui/badge.tsx";
 import { Card } from "../ui/card.tsx";
 import { Moment } from "../ui/moment.tsx";
+import { unitText } from "../ui/money-text.ts";
 
 const tones: Record<RoundReply["state"], Tone> = {
   open: "busy",
@@ -120,7 +121,7 @@ function TransferForm({ round, calls }: { round: RoundReply; calls: HubCalls }) 
       label={`Give shares of ${round.title}`}
       submit="Give shares"
       command={command}
-      faults={{ shares: amountFault(text), to: nameFault(to, "c_", "a customer") }}
+      faults={{ shares: amountFault(text), to: textFault(to, "a customer, such as c_…") }}
       done="The shares are theirs."
       onSubmit={() => command.mutate({ to: to.trim(), shares })}
     >

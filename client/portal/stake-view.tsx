@@ -2,14 +2,15 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { domainsSchema, type PositionReply, positionSchema, positionsSchema } from "../../shared/economy-api.ts";
 import { QueryState } from "../console/query-state.tsx";
-import { amountFault, nameFault } from "../economy/faults.ts";
+import { amountFault, ownerFault } from "../economy/faults.ts";
 import { Choice, CommandButton, CommandForm, Field } from "../economy/form-parts.tsx";
 import type { HubCalls } from "../economy/hub-calls.ts";
-import { nanoOf, unitText } from "../economy/units.ts";
+import { nanoOf } from "../economy/units.ts";
 import { useCommand } from "../economy/use-command.ts";
 import { Card } from "../ui/card.tsx";
 import { EmptyState } from "../ui/empty-state.tsx";
 import { Moment } from "../ui/moment.tsx";
+import { unitText } from "../ui/money-text.ts";
 import { useNow } from "../ui/use-now.ts";
 import { useSelf } from "./balances-view.tsx";
 
@@ -61,7 +62,7 @@ function StakeForm({ calls, domains }: { calls: HubCalls; domains: readonly stri
       command={command}
       faults={{
         amount: amountFault(text),
-        validator: validator.trim() === "" ? null : nameFault(validator, "own_", "an owner of validators"),
+        validator: validator.trim() === "" ? null : ownerFault(validator),
       }}
       done="Staked."
       onSubmit={() => command.mutate({ domain, validator: validator.trim() || null, amount })}

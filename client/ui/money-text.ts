@@ -13,6 +13,13 @@ export function microText(nano: string): string {
   return `${amount < 0n ? "−" : ""}${group((magnitude / NANO_PER_MICRO).toString())}${fraction ? `.${fraction}` : ""}`;
 }
 
+/** Nano units in whole units without needless zeros, thousands apart: "1234500000000" -> "1,234.5". */
+export function unitText(nano: string): string {
+  const [whole = "", fraction = ""] = formatNano(BigInt(nano)).replace(/0+$/, "").split(".");
+  const digits = whole.replace(/^-?/, "");
+  return `${whole.startsWith("-") ? "−" : ""}${group(digits)}${fraction === "" ? "" : `.${fraction}`}`;
+}
+
 /** The same in whole units, nine places: "1234567" -> "0.001234567 USDC". */
 export const exactText = (nano: string, asset: Asset | string): string => `${formatNano(BigInt(nano))} ${asset}`;
 

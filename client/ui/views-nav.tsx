@@ -23,9 +23,14 @@ export function ViewsNav<Place extends string>(props: {
   const nav = useRef<HTMLElement>(null);
   // biome-ignore lint/correctness/useExhaustiveDependencies: once for each view
   useEffect(() => {
-    const current = nav.current?.querySelector<HTMLElement>("[aria-current]");
-    if (current && nav.current) nav.current.scrollLeft = current.offsetLeft - nav.current.offsetLeft - 40;
+    const bringIntoSight = () => {
+      const current = nav.current?.querySelector<HTMLElement>("[aria-current]");
+      if (current && nav.current) nav.current.scrollLeft = current.offsetLeft - nav.current.offsetLeft - 40;
+    };
+    bringIntoSight();
     scrollTo(0, 0);
+    addEventListener("resize", bringIntoSight);
+    return () => removeEventListener("resize", bringIntoSight);
   }, [place]);
   return (
     <nav aria-label="Views" ref={nav}>

@@ -1,7 +1,7 @@
-import { AxePuppeteer } from "@axe-core/puppeteer";
 import type { Browser, Page } from "puppeteer";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { customerSchema, domainSchema, selfSchema } from "../../shared/economy-api.ts";
+import { accessible, click, fill, shows, submit, view } from "./forms.ts";
 import { launchChromium } from "./tabs.ts";
 import { startTestHub, type TestHub } from "./test-hub.ts";
 
@@ -48,34 +48,6 @@ async function signedIn(name: string) {
   await page.keyboard.press("Enter");
   await page.waitForSelector('[data-testid="balances"]');
   return { customer, key, page };
-}
-
-const shows = (page: Page, what: RegExp) =>
-  expect.poll(() => page.evaluate(() => document.body.innerText), { timeout: 20_000 }).toMatch(what);
-const view = async (page: Page, name: string) => {
-  await page.click(`nav a[href="#${name}"]`);
-  await page.waitForFunction((place) => location.hash === `#${place}`, {}, name);
-};
-const inForm = (form: string, label: string) => `form[aria-label="${form}"] ::-p-aria([name="${label}"])`;
-async function fill(page: Page, form: string, label: string, text: string) {
-  const field = await page.waitForSelector(inForm(form, label));
-  await field?.focus();
-  await page.keyboard.down("Control");
-  await page.keyboard.press("a");
-  await page.keyboard.up("Control");
-  await field?.type(text);
-}
-const submit = (page: Page, form: string) => page.click(`form[aria-label="${form}"] button[type="submit"]`);
-const click = async (page: Page, text: string) => {
-  const button = await page.waitForSelector(`::-p-xpath(//button[contains(., "${text}")])`);
-  await button?.click();
-};
-
-async function accessible(page: Page) {
-  const { violations } = await new AxePuppeteer(page).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]).analyze();
-  expect(violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html}`))).toEqual([]);
-  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  expect(overflow, "the page scrolls sideways").toBeLessThanOrEqual(0);
 }
 
 async function openConsole(place: string): Promise<Page> {

@@ -30,11 +30,16 @@ export async function startTestHub(
     clock?: Clock;
     rateLimits?: RateLimits;
     toolsOnLoopback?: boolean;
+    payouts?: "csv";
   } = {},
 ): Promise<TestHub> {
   await ensureClient();
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), "tabgrid-e2e-")));
-  const config = loadConfig({ TABGRID_DATA: dataDir, TABGRID_PORT: String(options.port ?? 0) });
+  const config = loadConfig({
+    TABGRID_DATA: dataDir,
+    TABGRID_PORT: String(options.port ?? 0),
+    TABGRID_PAYOUTS: options.payouts,
+  });
   assert(config.ok, "the settings are valid");
   const faults: unknown[] = [];
   const hub = await startHub({
