@@ -1,7 +1,7 @@
 import type { Browser, Page } from "puppeteer";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { customerSchema, domainSchema, selfSchema } from "../../shared/economy-api.ts";
-import { accessible, click, fill, shows, submit, view } from "./forms.ts";
+import { accessible, click, clickTwice, fill, fillAt, shows, signInTo, submit, view } from "./forms.ts";
 import { launchChromium } from "./tabs.ts";
 import { startTestHub, type TestHub } from "./test-hub.ts";
 
@@ -40,15 +40,9 @@ async function signedIn(name: string) {
     usdc: String(100n * UNIT),
     dn: String(100n * UNIT),
   });
-  const page = await (await browser.createBrowserContext()).newPage();
-  await page.setViewport({ width: 1280, height: 900 });
-  await page.goto(`${test.hub.url}/portal`);
-  await page.waitForSelector('[data-testid="key"]');
-  await page.type('[data-testid="key"]', key);
-  await page.keyboard.press("Enter");
-  await page.waitForSelector('[data-testid="balances"]');
-  return { customer, key, page };
+  return { customer, key, page: await signIn(key) };
 }
+const signIn = (key: string) => signInTo(browser, test.hub.url, key);
 
 async function openConsole(place: string): Promise<Page> {
   const page = await browser.newPage();
@@ -65,7 +59,12 @@ it("a creator opens a round, backers meet it, a milestone is released and shares
   await api("POST", "/creators", operator(), { name: "Tabgrid contributors", customer: vic.customer });
 
   await view(vic.page, "create");
+  await submit(vic.page, "Open a round");
+  await shows(vic.page, /Expected what the round is for, got nothing\./);
+  expect(await vic.page.evaluate(() => document.activeElement?.getAttribute("data-field"))).toBe("title");
   await fill(vic.page, "Open a round", "Title", "Digits 2");
+  await fill(vic.page, "Open a round", "Target, USDC", "1,000");
+  await shows(vic.page, /Expected an amount such as 1000 or 12\.5, got “1,000”\./);
   await fill(vic.page, "Open a round", "Target, USDC", "40");
   await fill(vic.page, "Open a round", "Terms that a backer agrees to", "a share of the royalty, nothing else");
   await submit(vic.page, "Open a round");
@@ -76,6 +75,9 @@ it("a creator opens a round, backers meet it, a milestone is released and shares
   await shows(dora.page, /Digits 2/);
   await fill(dora.page, "Back Digits 2", "Amount, USDC", "x");
   await shows(dora.page, /Expected an amount such as 1000 or 12\.5, got “x”\./);
+  await fill(dora.page, "Back Digits 2", "Amount, USDC", "5000");
+  await submit(dora.page, "Back Digits 2");
+  await shows(dora.page, /Expected at most 100, got 5,000\./);
   await fill(dora.page, "Back Digits 2", "Amount, USDC", "55.5");
   await submit(dora.page, "Back Digits 2");
   await shows(dora.page, /40 of 40 USDC from 1 backer; 40 in escrow/);
@@ -87,9 +89,16 @@ it("a creator opens a round, backers meet it, a milestone is released and shares
   const office = await openConsole("governance");
   await office.waitForSelector('[data-testid="building"]');
   await accessible(office);
-  await click(office, "is reached");
+  const release = await office.waitForSelector('::-p-xpath(//button[contains(., "is reached")])');
+  await clickTwice(release);
+  await shows(office, /20 of 40 USDC in escrow\. Next: Published/);
+  await office.waitForNetworkIdle({ idleTime: 700 });
   await shows(office, /20 of 40 USDC in escrow/);
 
+  await fill(dora.page, "Give shares of Digits 2", "Shares", "50");
+  await fill(dora.page, "Give shares of Digits 2", "To customer", vic.customer);
+  await submit(dora.page, "Give shares of Digits 2");
+  await shows(dora.page, /Expected at most 40, got 50\./);
   await fill(dora.page, "Give shares of Digits 2", "Shares", "15");
   await fill(dora.page, "Give shares of Digits 2", "To customer", vic.customer);
   await submit(dora.page, "Give shares of Digits 2");
@@ -185,6 +194,67 @@ it("the console's split editor shows who gets what, and refuses 101 %", { timeou
   await submit(page, "Seed the market");
   await shows(page, /0\.05 USDC for one DN/);
   await accessible(page);
+  expect(test.faults).toEqual([]);
+});
+
+it("the operator makes a customer and gives it a domain, whose split and demand are then the customer's", {
+  timeout: 120_000,
+}, async () => {
+  const office = await openConsole("parties");
+  await submit(office, "A new customer");
+  await shows(office, /Expected a name, got nothing\./);
+  await fill(office, "A new customer", "Name", "Olga");
+  await submit(office, "A new customer");
+  const [customer = "", key = ""] = await office
+    .waitForSelector('[data-testid="new-customer"]')
+    .then(() => office.$$eval('[data-testid="new-customer"] dd', (both) => both.map((one) => one.textContent ?? "")));
+  await fill(office, "Grant", "Customer", customer);
+  await submit(office, "Grant");
+  await shows(office, /Expected an amount of USDC, of DN or of both, got neither\./);
+  await fill(office, "Grant", "Test USDC", "20");
+  await submit(office, "Grant");
+  await shows(office, /Given\./);
+  await accessible(office);
+  await view(office, "domains");
+  await fill(office, "Open a domain", "Name", "Vision");
+  await fill(office, "Open a domain", "Title", "Vision");
+  await fill(office, "Open a domain", "Owner", customer);
+  await submit(office, "Open a domain");
+  await shows(office, /all lower case, got “Vision”\./);
+  await fill(office, "Open a domain", "Name", "vision");
+  await submit(office, "Open a domain");
+  await shows(office, /The domain is open\./);
+
+  const page = await signIn(key);
+  await view(page, "domains");
+  await shows(page, /owned by you/);
+  await click(page, "Settings, to change", "summary");
+  const form = "Settings of Vision";
+  await fill(page, form, "Verification pool (v), %", "7");
+  await submit(page, form);
+  await shows(page, /The parts sum to 99 %, not to 100 %: 1 % too little/);
+  const miners = `form[aria-label="${form}"] [data-field="revenue.miners"]`;
+  const before = Number(await page.$eval(miners, (one) => (one as HTMLInputElement).value));
+  await fillAt(page, miners, String(before + 1));
+  await submit(page, form);
+  await shows(page, /Expected 7\.3 % to 100 %, got 7 %\./);
+  await fill(page, form, "Verification pool (v), %", "8");
+  await fillAt(page, miners, String(before));
+  await fill(page, form, "Rate, µUSDC per GFLOP", "0.05");
+  await submit(page, form);
+  await shows(page, /Planned\. It takes effect in that epoch\./);
+  const vision = domainSchema.parse(await api("GET", "/domains/vision", operator()));
+  expect(vision.planned.at(-1)?.settings).toMatchObject({ pool: 800, nano_per_gflop: "50" });
+
+  await view(page, "demand");
+  await fill(page, "Pledge", "Amount, USDC", "12.5");
+  await submit(page, "Pledge");
+  await shows(page, /12\.5 USDC left/);
+  await click(page, "Take back what is left");
+  await shows(page, /Withdrawn\./);
+  await page.setViewport({ width: 360, height: 800 });
+  await accessible(page);
+  expect(selfSchema.parse(await api("GET", "/self", key)).usdc).toBe(String(20n * UNIT));
   expect(test.faults).toEqual([]);
 });
 

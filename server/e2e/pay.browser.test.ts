@@ -2,10 +2,10 @@ import { secp256k1 } from "@noble/curves/secp256k1.js";
 import { keccak_256 } from "@noble/hashes/sha3.js";
 import type { Browser } from "puppeteer";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { selfSchema } from "../../shared/economy-api.ts";
+import { customerSchema, selfSchema } from "../../shared/economy-api.ts";
 import { epochSchema, payoutProofSchema, previewSchema } from "../../shared/epoch-api.ts";
 import { digestOf } from "../settlement/personal-sign.ts";
-import { accessible, click, fill, shows, submit } from "./forms.ts";
+import { accessible, click, clickTwice, fill, shows, signInTo, submit, view } from "./forms.ts";
 import { launchChromium, Tab } from "./tabs.ts";
 import { digitImages, inferDigits, pooled, startTestHub, type TestHub } from "./test-hub.ts";
 
@@ -14,6 +14,8 @@ const DAY = 86_400_000;
 let test: TestHub;
 let browser: Browser;
 let ahead = 0;
+/** The owner of the first test's tab. */
+let worker = "";
 
 beforeAll(async () => {
   test = await startTestHub({ clock: { now: () => Date.now() + ahead }, payouts: "csv" });
@@ -76,7 +78,7 @@ it("matured pay is spent, the rest is paid out to a proved address, and a domain
   ).toBe("1000000000");
   await fill(page, spending, "Amount, µUSDC", "0.001");
   const button = await page.waitForSelector(`form[aria-label="${spending}"] button[type="submit"]`);
-  await button?.click({ count: 2, delay: 30 });
+  await clickTwice(button);
   await shows(page, /It is API balance now\./);
   expect((await self()).usdc).toBe(String(BigInt(usdc) + 1n));
 
@@ -103,8 +105,8 @@ it("matured pay is spent, the rest is paid out to a proved address, and a domain
   expect(payouts.map(({ asset }) => asset)).toContain("USDC");
   await page.waitForSelector('[data-testid="proof"]', { timeout: 30_000 });
   await shows(page, new RegExp(`0\\.\\d+ USDC to\\s+${address}`));
-  const owner = `own_${(await tab.view())?.miner?.slice(2)}`;
-  const [proved] = payoutProofSchema.parse(await operator("GET", `/epochs/1/proof/miner:${owner}`)).data;
+  worker = `own_${(await tab.view())?.miner?.slice(2)}`;
+  const [proved] = payoutProofSchema.parse(await operator("GET", `/epochs/1/proof/miner:${worker}`)).data;
   expect(await page.$eval('[data-testid="proof"]', (one) => one.textContent)).toContain(proved?.root);
 
   await fill(page, "Register in The commons", "Deposit, DN", "3");
@@ -122,5 +124,44 @@ it("matured pay is spent, the rest is paid out to a proved address, and a domain
   await accessible(page);
   expect(tab.complaints.filter((line) => !/status of 40[024]/.test(line))).toEqual([]);
   expect(await test.hub.store.imbalance()).toEqual({ USDC: 0n, DN: 0n });
+  expect(test.faults).toEqual([]);
+});
+
+it("a staker delegates to who has worked, unbonds a part, and takes it back when it is free", {
+  timeout: 120_000,
+}, async () => {
+  const { customer, key } = customerSchema.parse(await operator("POST", "/customers", { name: "Ann" }));
+  await operator("POST", `/customers/${customer}/grants`, { dn: "100000000000" });
+  const page = await signInTo(browser, test.hub.url, key);
+  await view(page, "stake");
+  await fill(page, "Stake", "Amount, DN", "60");
+  await fill(page, "Stake", "Delegate to", "m_somebody");
+  await submit(page, "Stake");
+  await shows(page, /Expected an owner, own_…, got “m_somebody”\./);
+  await fill(page, "Stake", "Delegate to", "own_nobody");
+  await submit(page, "Stake");
+  await shows(page, /Expected an owner who has worked here, got own_nobody\./);
+  await fill(page, "Stake", "Delegate to", worker);
+  await submit(page, "Stake");
+  await shows(page, new RegExp(`commons, with ${worker}\\s+60 DN`));
+  const form = `Unstake from commons, with ${worker}`;
+  await fill(page, form, "Amount, DN", "61");
+  await submit(page, form);
+  await shows(page, /Expected at most 60, got 61\./);
+  await fill(page, form, "Amount, DN", "25");
+  await submit(page, form);
+  await shows(page, /25 DN on its way out, free \d+ \w+ \d+, \d\d:\d\d \w+/);
+  await page.setViewport({ width: 360, height: 800 });
+  await accessible(page);
+  expect(await page.$$('::-p-xpath(//button[contains(., "Take back what is free")])')).toEqual([]);
+
+  ahead += 8 * DAY;
+  await page.evaluate((ms) => {
+    const before = Date.now;
+    Date.now = () => before() + ms;
+  }, ahead);
+  await click(page, "Take back what is free");
+  await view(page, "balances");
+  await shows(page, /DN\n65\nDN staked\n35\nDN on its way out\n0/);
   expect(test.faults).toEqual([]);
 });
