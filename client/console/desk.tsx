@@ -48,7 +48,7 @@ export function Desk(props: {
   const counts: Partial<Record<Place, number>> = { miners: feed.minersBySession.size, tasks: feed.tasksById.size };
   return (
     <QueryClientProvider client={queries}>
-      <header className="bar">
+      <header className="bar tall">
         <Brand href="#overview" place="console" />
         <ViewsNav
           titles={titles}

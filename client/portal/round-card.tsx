@@ -58,7 +58,7 @@ export function RoundCard({
         <summary>Terms</summary>
         <p className="small wrap-anywhere">{round.terms}</p>
       </details>
-      {round.own_shares !== null && round.own_shares !== "0" ? (
+      {round.own_shares !== null && round.own_shares !== "0" && round.state !== "missed" ? (
         <p>
           You hold <strong data-testid="own-shares">{unitText(round.own_shares)}</strong> of {unitText(round.raised)}{" "}
           shares.
@@ -70,7 +70,9 @@ export function RoundCard({
       ["building", "done", "stopped"].includes(round.state) ? (
         <TransferForm round={round} calls={calls} />
       ) : null}
-      {round.state === "open" && isOver ? <Step round={round} calls={calls} what="refund" label="Pay back" /> : null}
+      {round.state === "open" && isOver ? (
+        <Step round={round} calls={calls} what="refund" label="Pay everybody back" />
+      ) : null}
       {viewer === "creator" && round.state === "building" ? (
         <Step
           round={round}

@@ -79,7 +79,7 @@ function StakeForm({ calls, domains }: { calls: HubCalls; domains: readonly stri
         name="validator"
         value={validator}
         onChange={setValidator}
-        description="a validator's owner, own_…; empty stakes on the domain"
+        description="a validator's owner, own_…, as its own page says under “Your pay”; empty stakes on the domain"
       />
     </CommandForm>
   );

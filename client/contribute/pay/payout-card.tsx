@@ -99,6 +99,7 @@ function AddressForm({ calls, account }: { calls: OwnerCalls; account: string })
         value={address}
         onChange={setAddress}
         description="0x…, of an Ethereum-like chain"
+        rows={1}
       />
       {wallet ? (
         <div>
