@@ -12,6 +12,7 @@ import { heldTask } from "../economy/held-task.ts";
 import { receiptBatch, receiptLeaf } from "../economy/receipts.ts";
 import { commonsRevenue, settle } from "../economy/revenue.ts";
 import type { VerifiedTask } from "../economy/verified-task.ts";
+import type { HeldChange } from "./held-changes.ts";
 import { sha256 } from "./sha256.ts";
 import type { Batch, HoldRequest, Store, TaskRecord } from "./store.ts";
 import { newTaskId } from "./task-id.ts";
@@ -50,7 +51,7 @@ export class Traffic {
       if (!settlement.ok) throw new Error(settlement.error.message);
       pool += settlement.value.poolGain;
       const held = heldTask(fact, settlement.value, null, commonsRevenue, 0);
-      return { fact, transfer: settlement.value.transfer, held };
+      return { fact, held, ...settlement.value };
     });
     const leaves = settled.map(({ fact, transfer }) => ({
       receipt: receiptOf(fact.task),
@@ -60,7 +61,10 @@ export class Traffic {
       tasks: facts.map(taskOf),
       transfers: settled.map(({ transfer }) => transfer),
       receipts: receiptBatch(leaves, 9_000, () => "signature", sha256),
-      held: settled.map(({ held, transfer }) => ({ kind: "settled", held, by: transfer.id })),
+      held: settled.flatMap(({ held, transfer: { id: by }, madeBy: owner, poolGain: gain }): HeldChange[] => [
+        { kind: "settled", held, by },
+        ...(owner ? [{ kind: "credited", domain: commonsRevenue.domain, owner, gain, by } as const] : []),
+      ]),
     };
   }
 
