@@ -1,23 +1,18 @@
-import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { AccountId, ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
+import { sha256 } from "../../shared/test-sha256.ts";
 import { accounts } from "./accounts.ts";
 import { defaultEmissionRule } from "./emission.ts";
 import { approve, close, type EpochState, preview } from "./epoch.ts";
 import { type EpochInput, firstMemory, planEpoch } from "./epoch-plan.ts";
 import { countParts, countTask, emptyTally } from "./epoch-tally.ts";
 import type { HeldTask } from "./held-task.ts";
-import { legsOf, type Sha256, type Transfer } from "./ledger.ts";
+import { legsOf, type Transfer } from "./ledger.ts";
 import { seedMarket, WINDOW_MS } from "./market.ts";
 import { PlainBooks } from "./plain-books.ts";
 import { ownRoyalty } from "./royalty.ts";
 
-const sha256: Sha256 = (...parts) => {
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(part);
-  return hash.digest();
-};
 const UNIT = 1_000_000_000n;
 const WEEK = 7 * 86_400_000;
 const SUPPLY = 100_000_000n * UNIT;

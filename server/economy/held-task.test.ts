@@ -1,21 +1,15 @@
-import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { AccountId, CustomerId, ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
 import { serviceLevels } from "../../shared/pricing.ts";
+import { sha256 } from "../../shared/test-sha256.ts";
 import { accounts } from "./accounts.ts";
 import { sum } from "./apportion.ts";
 import { countParts, countTask, emptyTally } from "./epoch-tally.ts";
 import { heldTask } from "./held-task.ts";
-import { legsOf, type Sha256 } from "./ledger.ts";
+import { legsOf } from "./ledger.ts";
 import { commonsRevenue, settle } from "./revenue.ts";
 import type { VerifiedExecution, VerifiedTask } from "./verified-task.ts";
-
-const sha256: Sha256 = (...parts) => {
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(part);
-  return hash.digest();
-};
 
 const execution = (
   by: string,

@@ -1,18 +1,12 @@
-import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { AccountId, CustomerId, OwnerId, TaskId } from "../../shared/ids.ts";
+import { sha256 } from "../../shared/test-sha256.ts";
 import { accounts, assetOf, mayBeNegative } from "./accounts.ts";
 import { expireHold, grant, hold, voidHold } from "./holds.ts";
-import { assertBalanced, chainLink, chainStart, inputHash, legsOf, type Sha256, type Transfer } from "./ledger.ts";
+import { assertBalanced, chainLink, chainStart, inputHash, legsOf, type Transfer } from "./ledger.ts";
 import { commonsRevenue, settle } from "./revenue.ts";
 import type { VerifiedTask } from "./verified-task.ts";
-
-const sha256: Sha256 = (...parts) => {
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(part);
-  return hash.digest();
-};
 
 const ann = "c_ann" as CustomerId;
 const open = { task: "t_1" as TaskId, customer: ann, amount: 5n };

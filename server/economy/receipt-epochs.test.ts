@@ -1,15 +1,8 @@
-import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Sha256 } from "./ledger.ts";
+import { sha256 } from "../../shared/test-sha256.ts";
 import { MerkleFrontier } from "./receipt-epochs.ts";
 import { merklePath, merkleRoot, verifyPath } from "./receipts.ts";
-
-const sha256: Sha256 = (...parts) => {
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(part);
-  return hash.digest();
-};
 
 it("has root and paths of the whole tree, leaf by leaf", () => {
   fc.assert(

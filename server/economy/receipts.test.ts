@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { CustomerId, ModelKey, OwnerId, ReceiptId, TaskId } from "../../shared/ids.ts";
-import { hex, type Sha256 } from "./ledger.ts";
+import { sha256 } from "../../shared/test-sha256.ts";
+import { hex } from "./ledger.ts";
 import {
   canonicalJson,
   merklePath,
@@ -14,12 +14,6 @@ import {
 } from "./receipts.ts";
 import { commonsRevenue, settle } from "./revenue.ts";
 import type { VerifiedTask } from "./verified-task.ts";
-
-const sha256: Sha256 = (...parts) => {
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(part);
-  return hash.digest();
-};
 
 const leavesOf = (size: number): string[] => Array.from({ length: size }, (_, i) => `leaf ${i}`);
 

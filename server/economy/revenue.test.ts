@@ -1,17 +1,11 @@
-import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { AssignmentId, CustomerId, MinerId, ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
 import { serviceLevels } from "../../shared/pricing.ts";
-import { assertBalanced, type Sha256 } from "./ledger.ts";
+import { sha256 } from "../../shared/test-sha256.ts";
+import { assertBalanced } from "./ledger.ts";
 import { commonsRevenue, revenueTable, type Settlement, settle } from "./revenue.ts";
 import type { VerifiedExecution, VerifiedTask } from "./verified-task.ts";
-
-const sha256: Sha256 = (...parts) => {
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(part);
-  return hash.digest();
-};
 
 const execution = (
   by: string,

@@ -1,20 +1,14 @@
-import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { AccountId, AssignmentId, CaseId, CustomerId, ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
+import { sha256 } from "../../shared/test-sha256.ts";
 import { accounts } from "./accounts.ts";
 import { type CaseDecided, postCase } from "./case-postings.ts";
-import { assertBalanced, type Sha256, type Transfer } from "./ledger.ts";
+import { assertBalanced, type Transfer } from "./ledger.ts";
 import { overturn, type RefutedTask } from "./overturn.ts";
 import { type PoolWork, payPoolWork } from "./pool-work.ts";
 import { commonsRevenue, settle } from "./revenue.ts";
 import type { VerifiedExecution as Execution } from "./verified-task.ts";
-
-const sha256: Sha256 = (...parts) => {
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(part);
-  return hash.digest();
-};
 
 const PRICE = 1_000_000n;
 const task = "t_1" as TaskId;

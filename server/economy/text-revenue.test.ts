@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { AssignmentId, CustomerId, ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
+import { sha256 } from "../../shared/test-sha256.ts";
 import { accounts } from "./accounts.ts";
-import { assertBalanced, type Sha256 } from "./ledger.ts";
+import { assertBalanced } from "./ledger.ts";
 import { overturn } from "./overturn.ts";
 import { receiptLeaf } from "./receipts.ts";
 import { commonsRevenue, settle } from "./revenue.ts";
@@ -11,11 +11,6 @@ import type { VerifiedExecution, VerifiedTask } from "./verified-task.ts";
 
 /** A text is paid by the tokens that were delivered: prices of 1,000,000 make the miners' part of 67 % easy to read. */
 
-const sha256: Sha256 = (...parts) => {
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(part);
-  return hash.digest();
-};
 const PRICE = 1_000_000n;
 const MINERS = 670_000n;
 

@@ -2,20 +2,15 @@
  * Trading with oneself in an open domain, epoch after epoch: no other domain mints a unit more for it, in any epoch during
  * it or after it, and the domain itself mints no more than 95 % of the foundation and y that it cost.
  */
-import { createHash } from "node:crypto";
+
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import { sha256 } from "../../shared/test-sha256.ts";
 import { defaultEmissionRule } from "./emission.ts";
 import { type EpochInput, type EpochMemory, firstMemory, planEpoch } from "./epoch-plan.ts";
 import { emptyTally, periodOf } from "./epoch-tally.ts";
-import type { Sha256 } from "./ledger.ts";
 import { priceOf, seedMarket, toUsdc, WINDOW_MS } from "./market.ts";
 
-const sha256: Sha256 = (...parts) => {
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(part);
-  return hash.digest();
-};
 const UNIT = 1_000_000_000n;
 const WEEK = 7 * 86_400_000;
 const SUPPLY = 100_000_000n * UNIT;

@@ -1,10 +1,11 @@
 /** The worked example of docs/economy.md, played on the code: every number of its tables is compared. */
-import { createHash } from "node:crypto";
+
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { AccountId, CustomerId, ModelKey, OwnerId, TaskId } from "../../shared/ids.ts";
 import { formatNano } from "../../shared/money.ts";
 import { priceOf as taskPrice } from "../../shared/pricing.ts";
+import { sha256 } from "../../shared/test-sha256.ts";
 import { accounts } from "./accounts.ts";
 import { commonsSettings } from "./domains.ts";
 import { defaultEmissionRule } from "./emission.ts";
@@ -12,7 +13,7 @@ import { planEpoch } from "./epoch-plan.ts";
 import { emptyTally } from "./epoch-tally.ts";
 import { heldTask } from "./held-task.ts";
 import { grant, hold } from "./holds.ts";
-import { legsOf, type Sha256 } from "./ledger.ts";
+import { legsOf } from "./ledger.ts";
 import { seedMarket, WINDOW_MS } from "./market.ts";
 import { CLEAN_MS, Maturation } from "./maturation.ts";
 import { PlainBooks } from "./plain-books.ts";
@@ -20,11 +21,6 @@ import { settle } from "./revenue.ts";
 import { ownRoyalty, type Royalty } from "./royalty.ts";
 import type { VerifiedTask } from "./verified-task.ts";
 
-const sha256: Sha256 = (...parts) => {
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(part);
-  return hash.digest();
-};
 const UNIT = 1_000_000_000n;
 const DAY = 86_400_000;
 const SUPPLY = 100_000_000n * UNIT;
