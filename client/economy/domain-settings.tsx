@@ -13,7 +13,7 @@ const fixed = "fixed";
 
 function revenueParts(of: SettingsReply, royalty: number): SplitPart[] {
   const part = (id: string, label: string, share: number, locked?: string): SplitPart => {
-    return { id: `revenue.${id}`, label, text: percentText(share), ...(locked !== undefined && { locked }) };
+    return { id: `settings.${id}`, label, text: percentText(share), ...(locked !== undefined && { locked }) };
   };
   const taken = of.burn + of.foundation + of.processor + royalty + of.pool + of.owner + of.emission + of.variable_burn;
   return [
@@ -30,9 +30,9 @@ function revenueParts(of: SettingsReply, royalty: number): SplitPart[] {
 }
 
 const emissionParts = ({ emission_split: of }: SettingsReply): SplitPart[] => [
-  { id: "emission.miners", label: "Miners", text: percentText(of.miners) },
-  { id: "emission.stakers", label: "Stakers", text: percentText(of.stakers) },
-  { id: "emission.validators", label: "Validators", text: percentText(of.validators) },
+  { id: "emission_split.miners", label: "Miners", text: percentText(of.miners) },
+  { id: "emission_split.stakers", label: "Stakers", text: percentText(of.stakers) },
+  { id: "emission_split.validators", label: "Validators", text: percentText(of.validators) },
 ];
 
 const changed = (parts: readonly SplitPart[], id: string, text: string): SplitPart[] =>
@@ -68,8 +68,8 @@ const difficultyOf = (text: string): string | null =>
 function faultsOf(texts: Texts, epoch: number, parts: readonly SplitPart[]) {
   return {
     ...Object.fromEntries(parts.map(({ id, text }) => [id, shareFault(text)])),
-    "emission.owner": shareFault(texts.owner, 0, 10),
-    "emission.availability": shareFault(texts.availability, 0, 20),
+    "emission_split.owner": shareFault(texts.owner, 0, 10),
+    "emission_split.availability": shareFault(texts.availability, 0, 20),
     nanoPerGflop: microFault(texts.rate),
     difficultyPpm:
       difficultyOf(texts.difficulty) === null ? `Expected a number such as 1.5, got “${texts.difficulty}”.` : null,
@@ -94,15 +94,15 @@ function settingsOf(
   const { burn: _burn, foundation: _foundation, ...rest } = before;
   return {
     ...rest,
-    pool: shareOf(revenue, "revenue.pool"),
-    owner: shareOf(revenue, "revenue.owner"),
-    emission: shareOf(revenue, "revenue.emission"),
+    pool: shareOf(revenue, "settings.pool"),
+    owner: shareOf(revenue, "settings.owner"),
+    emission: shareOf(revenue, "settings.emission"),
     emission_split: {
       owner: hundredthsOf(texts.owner) as number,
       availability: hundredthsOf(texts.availability) as number,
-      miners: shareOf(emission, "emission.miners"),
-      stakers: shareOf(emission, "emission.stakers"),
-      validators: shareOf(emission, "emission.validators"),
+      miners: shareOf(emission, "emission_split.miners"),
+      stakers: shareOf(emission, "emission_split.stakers"),
+      validators: shareOf(emission, "emission_split.validators"),
     },
     nano_per_gflop: nanoOfMicro(texts.rate) as string,
     difficulty_ppm: difficultyOf(texts.difficulty) as string,
@@ -167,10 +167,16 @@ export function DomainSettings(props: {
         onChange={(id, text) => setEmission(changed(emission, id, text))}
         testId="emission-split"
       />
-      <Field label="Domain owner's part of emission, %" name="emission.owner" unit="share" {...of("owner")} numeric />
+      <Field
+        label="Domain owner's part of emission, %"
+        name="emission_split.owner"
+        unit="share"
+        {...of("owner")}
+        numeric
+      />
       <Field
         label="Availability, of the miners' part, %"
-        name="emission.availability"
+        name="emission_split.availability"
         unit="share"
         {...of("availability")}
         numeric

@@ -17,8 +17,8 @@ it("a refusal says what was expected and what came, times as dates", () => {
 it.each([
   ["amount", "amount", true],
   ["settings.pool", "pool", true],
-  ["settings.emission_split.miners", "emissionSplit.miners", true],
-  ["emission.miners", "revenue.miners", false],
+  ["settings.emission_split.miners", "emission_split.miners", true],
+  ["settings.owner", "emission_split.owner", false],
   ["raise_percent", "raisePercent", true],
   ["deposit", "posit", false],
 ])("a refusal of %s is shown at %s: %s", (field, name, is) => expect(isAbout(field, name)).toBe(is));

@@ -26,7 +26,7 @@ export class Refused extends Error {
 /** Fields whose long numbers are Unix milliseconds. */
 const timeFields = new Set(["at", "deadlineAt", "deadline_at", "request.at", "epoch"]);
 
-/** "settings.emission_split.miners" is what the field "emissionSplit.miners", or "miners", of a form asks for. */
+/** "settings.emission_split.miners" is what the field "emission_split.miners", or "miners", of a form asks for. */
 export function isAbout(field: string, name: string): boolean {
   const [of, wanted] = [field, name].map((text) => text.replaceAll("_", "").toLowerCase()) as [string, string];
   return of === wanted || of.endsWith(`.${wanted}`);

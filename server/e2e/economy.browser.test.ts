@@ -233,7 +233,7 @@ it("the operator makes a customer and gives it a domain, whose split and demand 
   await fill(page, form, "Verification pool (v), %", "7");
   await submit(page, form);
   await shows(page, /The parts sum to 99 %, not to 100 %: 1 % too little/);
-  const miners = `form[aria-label="${form}"] [data-field="revenue.miners"]`;
+  const miners = `form[aria-label="${form}"] [data-field="settings.miners"]`;
   const before = Number(await page.$eval(miners, (one) => (one as HTMLInputElement).value));
   await fillAt(page, miners, String(before + 1));
   await submit(page, form);
